@@ -63,7 +63,8 @@ class Pack:
         sequences: Ids of the sequences each belongs to, (n,) lists; [0] extends the path.
         outputs: Indices into `tokens` whose logits are wanted, ascending.
         reads: The log-probabilities that these logits give.
-        loans: (id, length) of the members that need that much of the path, to be copied before the decode.
+        loans: (id, length) of the members that get that much of the path, to be copied before the decode; all of
+            the path is lent to at least one.
         path_source: The sequence that becomes the path afterwards; 0 when the path itself was extended.
         path_length: How many positions of it stay; everything else is forgotten.
     """
@@ -129,7 +130,9 @@ class _Builder:
         """Decodes the next piece of `tokens` as the path itself, reading there what the sequence `owner` wants."""
         start = len(self.path)
         end = min(len(tokens), start + self.limits.n_tokens)
-        pack = Pack()
+        # without a second owner, llama.cpp may overwrite what lies outside a sliding window (`find_slot` in
+        # src/llama-kv-cache.cpp), and a later sequence that branches off further up would miss it
+        pack = Pack(loans=[(1, start)] if start else [])
         if owner is not None:
             end = min(end, max(start, self._first_unread[owner]) + self.limits.n_outputs)
             member = _Member(0, tokens[:end], [None] * start + list(range(end - start)))

@@ -150,9 +150,7 @@ class PackedScoring:
             context.forget(0)
             if pack.path_length:
                 context.copy(pack.path_source, 0, pack.path_length)
-            context.keep_only(0)
-        else:
-            context.forget(0, pack.path_length)
+        context.keep_only(0)
 
 
 class SingleScoring:

@@ -65,6 +65,8 @@ class Cache:
 
     def decode(self, pack: Pack) -> list[tuple[int, ...]]:
         """Adds the tokens of a pack; what each of them stands for, itself included."""
+        # a cell of one sequence alone may be overwritten once it lies outside a sliding window
+        assert all(len(cell.ids) > 1 for cell in self.cells)
         for token, position, ids in zip(pack.tokens, pack.positions, pack.sequences, strict=True):
             assert len(ids) == len(set(ids)) > 0
             self.cells.append(Cell(token, position, set(ids)))
@@ -109,9 +111,7 @@ def run_packs(sequences: Sequence[TokenSequence], limits: PackLimits, *, is_pref
         if pack.path_source != 0:
             cache.forget(0)
             cache.copy(pack.path_source, 0, pack.path_length)
-            cache.keep_only(0)
-        else:
-            cache.forget(0, pack.path_length)
+        cache.keep_only(0)
         assert all(cell.ids == {0} for cell in cache.cells)
         assert len(cache.history(0)) == pack.path_length
     assert n_reads == {(n, k): 1 for n, s in enumerate(sequences) for k in range(len(s.tokens) - s.n_context)}
@@ -211,6 +211,11 @@ def test_one_token_choices_need_one_row() -> None:
     pack = run_packs([sequence("question" + choice, 8) for choice in "ABCD"], ROOMY)[0]
     assert len(pack.outputs) == 1
     assert len(pack.reads) == 4
+
+
+def test_duplicates_need_one_sequence() -> None:
+    limits = PackLimits(n_tokens=64, n_sequences=1, n_outputs=64)
+    assert len(run_packs([sequence("question", 5)] * 9, limits)) == 1
 
 
 def test_nothing_to_pack() -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from scipy.special import logsumexp
 
-from llamabench.engine.llama import Context, Model
+from llamabench.engine.llama import Batch, Context, Model
 from llamabench.engine.packing import TokenSequence, count_trie_tokens
 from llamabench.engine.scoring import (
     PackedScoring,
@@ -22,6 +22,7 @@ from llamabench.engine.scoring import (
     log_normalisers,
     measure_pack_size,
 )
+from llamabench.errors import EngineError
 from llamabench.records import ContextPlan, Plan
 
 PACKED = ("deepseek2-moe", "gemma3-dense", "gpt-oss-moe", "llama-dense", "qwen3moe-moe")
@@ -145,6 +146,40 @@ def test_packed_equals_alone_on_architectures(
 
 
 @pytest.mark.model
+@pytest.mark.parametrize("name", ["gemma3-dense", "gpt-oss-moe"])
+@pytest.mark.parametrize(
+    ("shapes", "pack_tokens", "n_outputs"),
+    [
+        ([(29, 2, 0), (19, 18, 3), (57, 56, 14), (34, 27, 4)], 31, 22),
+        ([(31, 20, 0), (16, 15, 1), (50, 27, 14), (3, 2, 1)], 16, 5),
+    ],
+)
+def test_sliding_window_keeps_what_later_sequences_need(
+    name: str,
+    shapes: list[tuple[int, int, int]],
+    pack_tokens: int,
+    n_outputs: int,
+    shared_data: Path,
+    open_context: OpenContext,
+    open_reference: OpenReference,
+) -> None:
+    """A path that lies scattered grows beyond the window of 32 tokens, then a sequence branches off near its start.
+
+    Shapes are length, context and what is shared with the sequence before, in the order of packing.
+    """
+    path = shared_data / "archs" / f"{name}.gguf"
+    rng = np.random.default_rng(0)
+    sequences = [TokenSequence((3, 3, 3, 3), 1)]
+    for length, n_context, n_shared in shapes:
+        before = sequences[-1].tokens
+        new = (before[n_shared] + 1, *rng.integers(3, 100, length - n_shared - 1).tolist())
+        sequences.append(TokenSequence(before[:n_shared] + new, n_context))
+    plan = ContextPlan(256, n_seq_max=5, n_batch=32, n_ubatch=8, n_outputs_max=n_outputs, kv_unified=True)
+    scores = PackedScoring(open_context(path, scoring=plan), pack_tokens).score(sequences[1:])
+    assert differences(scores, sequences[1:], open_reference(path)).max() < EXACT
+
+
+@pytest.mark.model
 @pytest.mark.parametrize("name", SINGLE)
 def test_single_equals_alone_on_architectures(
     name: str, shared_data: Path, open_context: OpenContext, open_reference: OpenReference
@@ -173,7 +208,6 @@ def test_packing_differs_no_more_than_another_ubatch(
     solo = [SequenceScore(plain.logprobs(s.tokens, s.n_context), False) for s in sequences]
     noise = max(differences(solo, sequences, other).max() for other in others)
     packed = choose_strategy(open_context(path, flash_attention="auto"), 64).score(sequences)
-    print("NOISE", noise, differences(packed, sequences, plain).max())
     assert differences(packed, sequences, plain).max() <= 3 * noise
 
 
@@ -228,18 +262,43 @@ def test_greedy_continuation_is_recognised(
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("n_context", [1, 40, 200])
-@pytest.mark.parametrize(("n_sequences", "name"), [(1, "one at a time"), (2, "packed")])
-def test_sequence_as_long_as_allowed(
-    n_sequences: int, name: str, n_context: int, demo_model: Path, open_context: OpenContext, open_reference: Any
+@pytest.mark.parametrize("n_scored", [1, 6, 150])
+@pytest.mark.parametrize(("n_sequences", "name"), [(1, "one at a time"), (2, "packed"), (8, "packed")])
+def test_sequences_as_long_as_allowed(
+    n_sequences: int, name: str, n_scored: int, demo_model: Path, open_context: OpenContext, open_reference: Any
 ) -> None:
     plan = ContextPlan(256, n_sequences, n_batch=64, n_ubatch=64, n_outputs_max=64, kv_unified=True)
     strategy = choose_strategy(open_context(demo_model, scoring=plan), 48)
     assert strategy.name == name
-    tokens = tuple(np.random.default_rng(0).integers(3, 250, strategy.max_tokens).tolist())
-    sequences = [TokenSequence(tokens, n_context), TokenSequence((*tokens[:-1], 5), n_context)]
+    n_context = strategy.max_tokens - n_scored
+    rng = np.random.default_rng(0)
+    context = tuple(rng.integers(3, 250, n_context).tolist())
+    choices = [tuple(rng.integers(3, 250, n_scored).tolist()) for _ in range(10 if n_scored < 10 else 2)]
+    sequences = [TokenSequence(context + choice, n_context) for choice in choices]
     scores = strategy.score(sequences)
     assert differences(scores, sequences, open_reference(demo_model)).max() < DEMO_NOISE
+
+
+@pytest.mark.model
+def test_failed_decode_leaves_nothing_behind(
+    demo_model: Path, open_context: OpenContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunk = make_sequences()
+    opened = open_context(demo_model)
+    strategy = PackedScoring(opened, 48)
+    expected = strategy.score(chunk)
+    decode, n_left = opened.decode, iter(range(3))
+
+    def fail_soon(batch: Batch) -> None:
+        if next(n_left, None) is None:
+            raise EngineError("no room")
+        decode(batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opened, "decode", fail_soon)
+        with pytest.raises(EngineError, match="no room"):
+            strategy.score(chunk)
+    assert same_bits(strategy.score(chunk), expected)
 
 
 @pytest.mark.model
