@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
@@ -48,16 +48,6 @@ PLAIN_PLAN = Plan(
 """What `Engine` uses when no plan is given."""
 
 
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Holds Ctrl-C back from this thread and, for good, from a process that starts meanwhile: it is the parent's."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
 class Engine:
     """A model in a process of its own.
 
@@ -89,7 +79,7 @@ class Engine:
         )
         self._process: BaseProcess | None = None
         try:
-            with _without_interrupts():
+            with worker.spared_ctrl_c():
                 future = self._executor.submit(worker.load)
             process_id = self.wait(future)
         except BaseException:

@@ -5,10 +5,11 @@ Light to import: the parent names these functions without ever loading llama.cpp
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,16 @@ def start(abort_file: Path | None = None) -> None:
     # an abort would otherwise attach a debugger
     os.environ["GGML_NO_BACKTRACE"] = "1"
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+@contextlib.contextmanager
+def spared_ctrl_c() -> Iterator[None]:
+    """Holds Ctrl-C back from this thread and, for good, from a process that starts meanwhile: it is the parent's."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_with_parent() -> None:

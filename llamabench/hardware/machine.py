@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from llamabench.engine import worker
 from llamabench.errors import LlamabenchError
 from llamabench.hardware.cores import count_performance_cores
 from llamabench.hardware.memory import read_memory
@@ -73,8 +74,10 @@ def ask_in_child(read: Callable[[], BackendFacts]) -> tuple[BackendFacts | None,
     """
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(max_workers=1, mp_context=context) as executor:
-            return executor.submit(read).result(), None
+        with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=worker.start) as executor:
+            with worker.spared_ctrl_c():
+                future = executor.submit(read)
+            return future.result(), None
     except BrokenProcessPool:
         return None, (
             "llama.cpp ended its process when it was asked for devices, most likely in a graphics driver: "
