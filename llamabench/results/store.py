@@ -191,17 +191,10 @@ class Run:
         self._database.execute("PRAGMA journal_mode = WAL")
         # each chunk must survive a power cut
         self._database.execute("PRAGMA synchronous = FULL")
-        self._migrate()
-
-    def _migrate(self) -> None:
         applied = self._database.execute("PRAGMA user_version").fetchone()[0]
         if applied > len(MIGRATIONS):
             raise StoreError(f"{self.folder} was written by a newer llamabench. Update llamabench to read it.")
-        for number in range(applied, len(MIGRATIONS)):
-            # `executescript` ends any transaction before it begins, so the script brings its own
-            self._database.executescript(
-                f"BEGIN IMMEDIATE;{MIGRATIONS[number]}PRAGMA user_version = {number + 1};COMMIT;"
-            )
+        _migrate(self._database, applied)
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -326,6 +319,12 @@ class Run:
         return dict(self._select("SELECT suite, SUM(seconds) FROM timing GROUP BY suite"))
 
 
+def _migrate(database: sqlite3.Connection, applied: int) -> None:
+    for number, script in enumerate(MIGRATIONS[applied:], applied + 1):
+        # `executescript` ends any transaction before it begins, so the script brings its own
+        database.executescript(f"BEGIN IMMEDIATE;{script}PRAGMA user_version = {number};COMMIT;")
+
+
 def _create_file(folder: Path, info: RunInfo) -> None:
     path = folder / FILE_NAME
     if path.exists():
@@ -333,9 +332,7 @@ def _create_file(folder: Path, info: RunInfo) -> None:
     unfinished = folder / (FILE_NAME + ".new")
     unfinished.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(unfinished)) as database:
-        for script in MIGRATIONS:
-            database.executescript(script)
-        database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        _migrate(database, 0)
         database.execute("INSERT INTO run (info) VALUES (?)", (json.dumps(codec.encode(info)),))
         database.commit()
     os.replace(unfinished, path)
