@@ -94,7 +94,7 @@ class EngineScript:
     Attributes:
         answer: Makes the answer to a request.
         chat_template: Digest of the chat template, None where the model has none.
-        speed: What is measured; 64 tokens a second make the smallest chunks.
+        speed: What is measured; a slow one makes small chunks.
         fail_after: Chunks that are answered before `failure` is raised; None for all.
         failure: What to raise then.
         asked: Ids of the requests of each chunk, in the order they came.
@@ -103,7 +103,7 @@ class EngineScript:
 
     answer: Callable[[ScoreRequest], ScoreResult | Failure] = scripted_answer
     chat_template: str | None = "c0ffee"
-    speed: PackSpeed = PackSpeed(256, 64.0)
+    speed: PackSpeed = PackSpeed(256, 200.0)
     fail_after: int | None = None
     failure: BaseException | None = None
     asked: list[list[str]] = field(default_factory=list)

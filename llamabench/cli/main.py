@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -64,6 +65,10 @@ def group() -> None:
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # a sign that the terminal does not know, or a file name that is no text, must not cost a run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run_command_line(sys.argv[1:]))
 
 

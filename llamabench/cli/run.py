@@ -94,8 +94,9 @@ def _read_template(path: Path | None, found: FoundModel) -> str | None:
 class _Bar:
     """Progress on the error stream, and what to say when a run is cut short."""
 
-    def __init__(self, *, quiet: bool):
+    def __init__(self, *, quiet: bool, always_new: bool):
         self._quiet = quiet
+        self._always_new = always_new
         self._bar: tqdm[None] | None = None
         self._suite: str | None = None
         self._saved: dict[str, str] = {}
@@ -145,7 +146,8 @@ class _Bar:
         if self.folder is None:
             return ""
         items = "; ".join(self._saved.values()) or "No items"
-        return f"{items} are saved in {self.folder}. The same command goes on from there."
+        command = "The same command without --no-resume" if self._always_new else "The same command"
+        return f"{items} are saved in {self.folder}. {command} goes on from there."
 
 
 def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool) -> int:
@@ -157,7 +159,7 @@ def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool) -> int:
     from llamabench import runner
     from llamabench.cli.show import show_run
 
-    bar = _Bar(quiet=quiet)
+    bar = _Bar(quiet=quiet, always_new=options.resume is False)
     try:
         run = runner.run(options, bar)
     except KeyboardInterrupt:
@@ -170,6 +172,10 @@ def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool) -> int:
         raise type(exc)(f"{exc}\n{bar.saved}") from exc
     finally:
         bar.close()
-    with run:
-        show_run(run, as_json=as_json)
+    try:
+        with run:
+            show_run(run, as_json=as_json)
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. The scores are safe: llamabench report {run.folder}", err=True)
+        return 130
     return 0

@@ -54,4 +54,4 @@ def show_run(run: Run, *, as_json: bool) -> None:
     for banner in view.banners:
         console.print(f"! {banner.text}", style="bold", markup=False, highlight=False)
     # a path is for copying: never wrapped
-    click.echo(f"\nReport: {click.format_filename(report)}")
+    click.echo(f"\nReport: {report}")
