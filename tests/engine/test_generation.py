@@ -12,7 +12,8 @@ import pytest
 
 from llamabench.engine.encoding import Encoder
 from llamabench.engine.generation import Generator, stream_seed
-from llamabench.engine.llama import Context, Model
+from llamabench.engine.llama import Batch, Context, Model
+from llamabench.errors import EngineError
 from llamabench.records import (
     ChatPrompt,
     Failure,
@@ -216,6 +217,26 @@ def test_request_too_long_fails_alone(scripted_model: Path, open_generator: Open
     assert second == Failure("too long", f"The prompt and its answer need {room + 1} tokens, the context has {room}.")
     assert isinstance(third, GenerateResult)
     assert [generated.text for generated in third.texts] == [SCRIPTED_TEXT] * 2
+
+
+def test_failed_decode_leaves_nothing_behind(
+    scripted_model: Path, open_generator: OpenGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = open_generator(scripted_model)
+    requests = [GenerateRequest("r", TextPrompt("x" * n + "A"), Sampling(50)) for n in range(3)]
+    expected = texts_of(generator, *requests)
+    decode, n_left = generator._context.decode, iter(range(4))
+
+    def fail_soon(batch: Batch) -> None:
+        decode(batch)
+        if next(n_left, None) is None:
+            raise EngineError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generator._context, "decode", fail_soon)
+        with pytest.raises(EngineError, match="no room"):
+            generator.generate(requests)
+    assert texts_of(generator, *requests) == expected
 
 
 def test_no_tokens_asked_for_is_a_failure(scripted_model: Path, open_generator: OpenGenerator) -> None:
