@@ -10,11 +10,14 @@ Against, with the same model file, questions and threads, all in one run:
   extrapolated by tokens;
 * the physical limit: the tokens to decode when every shared prefix is decoded once, at the best prompt speed that
   `llama-bench` reaches (128, 256 and 512 tokens, with and without flash attention). `efficiency` is that time divided
-  by ours.
+  by ours. `llama-bench` asks for the logits of one token; a continuation needs those of every token, which costs much
+  where the model is small and the vocabulary large. `with logits` is the efficiency when the tokens that need them are
+  reckoned at the speed that `llama-batched-bench` reaches at 128 sequences, with logits for every token.
 
 What is timed: from text to answers, tokenising and scoring included, with the model loaded and warm on every side.
 Ours goes through the engine's process in the chunks of a run, two in flight; reading the data and storing the answers
 are left out. The sides take turns, `llama-bench` before and after ours each time; the results are medians over turns.
+A turn during which other processes kept the machine busy is shown and not counted.
 
 Of TruthfulQA every side scores the MC1 choices, because `llama-perplexity` knows no others. It also divides by tokens
 where the suites do not: that rule is applied to our log-probabilities too, and the answers compared item by item.
@@ -30,9 +33,9 @@ import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,20 +46,32 @@ from mcq_peers import (
     PerplexityOptions,
     PerplexityRun,
     PromptTest,
+    binding_features,
     perplexity_candidates,
+    run_batched_bench,
     run_llama_bench,
     run_perplexity,
     time_completion,
     write_tasks,
 )
-from mcq_questions import SUITE_NAMES, Benchmark, as_choices, find_data, load_benchmark, prompt_of, request_of
-from measuring import Target, find_doubts
+from mcq_questions import (
+    SUITE_NAMES,
+    Benchmark,
+    as_choices,
+    count_peer_tokens,
+    count_shared,
+    find_data,
+    load_benchmark,
+    prompt_of,
+    request_of,
+)
+from mcq_results import Measured, Turn
+from measuring import OthersWatch, wait_until_quiet
 
 from llamabench import runner, selection
 from llamabench.data.demo_model import write_random_model
 from llamabench.engine.encoding import Encoder
 from llamabench.engine.llama import Model
-from llamabench.engine.packing import shared_length
 from llamabench.engine.process import Engine
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.machine import read_machine
@@ -65,78 +80,10 @@ from llamabench.records import Answers, Demand, Item, Plan, ScoreRequest, ScoreR
 
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _N_TUNING = 24
-_TARGETS = {"bbq": 2, "truthfulqa": 5}
+_MOST_TURNS = 3
+"""Times as many turns are taken as asked for, when others disturb so many."""
+
 _WARM_UP = ScoreRequest("warm-up", TextPrompt("One two three"), (" four", " five"))
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """One turn of either side, in seconds, and `llama-bench`'s speeds right before and after ours."""
-
-    ours_s: float
-    n_decoded: int
-    peer_s: float
-    before: dict[PromptTest, float]
-    after: dict[PromptTest, float]
-
-    @property
-    def ratio(self) -> float:
-        """How many times faster than the peer ours is."""
-        return self.peer_s / self.ours_s
-
-    def limit_tokens_per_s(self, test: PromptTest) -> float:
-        """What `llama-bench` reached around our turn."""
-        return (self.before[test] + self.after[test]) / 2
-
-
-@dataclass(slots=True)
-class Measured:
-    """All that was measured of a benchmark; `completion_s` holds seconds for `completion_tokens` each."""
-
-    benchmark: Benchmark
-    options: PerplexityOptions
-    repeats: list[Repeat] = field(default_factory=list)
-    completion_tokens: list[int] = field(default_factory=list)
-    completion_s: list[float] = field(default_factory=list)
-    is_same: bool = False
-    agreement: str = ""
-    system_info: str = ""
-
-    @property
-    def best_test(self) -> PromptTest:
-        """The prompt that `llama-bench` reads fastest, by the median over all turns."""
-        every = [speeds for repeat in self.repeats for speeds in (repeat.before, repeat.after)]
-        return max(every[0], key=lambda test: statistics.median(speeds[test] for speeds in every))
-
-    @property
-    def efficiencies(self) -> list[float]:
-        """Share of the physical limit in each turn."""
-        tokens, test = self.benchmark.trie_tokens, self.best_test
-        return [tokens / repeat.limit_tokens_per_s(test) / repeat.ours_s for repeat in self.repeats]
-
-    @property
-    def completion_item_s(self) -> float:
-        """Seconds an item takes through `create_completion`, extrapolated by tokens."""
-        token_s = sum(self.completion_s) / sum(self.completion_tokens)
-        return token_s * (self.benchmark.naive_tokens + self.benchmark.n_choices) / len(self.benchmark.items)
-
-    def targets(self) -> Iterator[Target]:
-        """What is to be reached."""
-        name = self.benchmark.name
-        our_item_s = statistics.median(repeat.ours_s for repeat in self.repeats) / len(self.benchmark.items)
-        ratio = statistics.median(repeat.ratio for repeat in self.repeats)
-        yield Target(f"{name}_vs_llama_perplexity", ratio, _TARGETS[name])
-        yield Target(f"{name}_vs_create_completion", self.completion_item_s / our_item_s, 100)
-        yield Target(f"{name}_efficiency", statistics.median(self.efficiencies), 0.85)
-
-    def doubts(self) -> list[str]:
-        """What makes the numbers doubtful."""
-        name = self.benchmark.name
-        return [
-            *find_doubts(f"{name}, ours", [repeat.ours_s for repeat in self.repeats]),
-            *find_doubts(f"{name}, llama-perplexity", [repeat.peer_s for repeat in self.repeats]),
-            *find_doubts(f"{name}, llama-bench", [r.limit_tokens_per_s(self.best_test) for r in self.repeats]),
-        ]
 
 
 # --- ours ---------------------------------------------------------------------------------------
@@ -190,7 +137,7 @@ def compare_answers(engine: Engine, benchmark: Benchmark, peer: PerplexityRun) -
     is_right, n_undefined = [], 0
     for item, sequences, result in zip(benchmark.items, benchmark.sequences, results, strict=True):
         assert isinstance(result, ScoreResult), result
-        n_shared = min(shared_length(sequences[0].tokens, sequence.tokens) for sequence in sequences)
+        n_shared = count_shared(sequences)
         n_undefined += n_shared == min(len(sequence.tokens) for sequence in sequences)
         means = [
             statistics.fmean(scored.token_logprobs[max(n_shared - sequence.n_context, 0) :] or [-np.inf])
@@ -232,38 +179,72 @@ class Bench:
         return run_llama_bench(self.tools / "llama-bench", self.model, n_threads=self.args.threads, n_repeats=n_repeats)
 
 
-def tune_peer(bench: Bench, benchmark: Benchmark) -> PerplexityOptions:
-    """The settings with which `llama-perplexity` answers the first questions fastest."""
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def list_settings(benchmark: Benchmark) -> list[PerplexityOptions]:
+    """Settings of `llama-perplexity` that hold every item."""
     n_answers = max(map(len, benchmark.sequences))
-    n_tokens = max(sum(len(sequence.tokens) for sequence in sequences) for sequences in benchmark.sequences)
-    candidates = perplexity_candidates(n_answers, n_tokens)
-    if bench.args.quick:
-        return candidates[0]
-    seconds = {}
-    for options in candidates:
-        seconds[options] = bench.ask_peer(benchmark.items[:_N_TUNING], options).seconds
-        say(f"{benchmark.name}: llama-perplexity {' '.join(options.arguments())}: {seconds[options]:.2f} s")
-    return min(candidates, key=lambda options: seconds[options])
+    return perplexity_candidates(n_answers, max(map(count_peer_tokens, benchmark.sequences)))
+
+
+def try_settings(bench: Bench, benchmark: Benchmark) -> dict[PerplexityOptions, float]:
+    """Seconds that `llama-perplexity` takes for the first items, by its settings."""
+    tried = {}
+    for options in list_settings(benchmark):
+        wait_until_quiet(bench.args.wait)
+        tried[options] = bench.ask_peer(benchmark.items[:_N_TUNING], options).seconds
+        say(f"{benchmark.name}: llama-perplexity {options}: {tried[options]:.2f} s")
+    return tried
+
+
+def take_turn(bench: Bench, benchmark: Benchmark, options: PerplexityOptions) -> tuple[Turn, PerplexityRun]:
+    """Times ours between two runs of `llama-bench`, then the peer; waits for a quiet machine first."""
+    wait_until_quiet(bench.args.wait)
+    watch = OthersWatch()
+    before = bench.find_limit()
+    ours_s, n_decoded = run_ours(bench.engine, benchmark)
+    after = bench.find_limit()
+    others = watch.share()
+    watch = OthersWatch()
+    peer = bench.ask_peer(benchmark.items, options)
+    others = max(others, watch.share())
+    with_logits = run_batched_bench(bench.tools / "llama-batched-bench", bench.model, n_threads=bench.args.threads)
+    return Turn(ours_s, n_decoded, peer.seconds, before, after, with_logits, others), peer
 
 
 def measure(bench: Bench, benchmark: Benchmark) -> Measured:
-    measured = Measured(benchmark, tune_peer(bench, benchmark))
-    for number in range(1, bench.args.repeats + 1):
-        before = bench.find_limit()
-        ours_s, n_decoded = run_ours(bench.engine, benchmark)
-        after = bench.find_limit()
-        peer = bench.ask_peer(benchmark.items, measured.options)
-        measured.repeats.append(Repeat(ours_s, n_decoded, peer.seconds, before, after))
-        say(f"{benchmark.name}, repeat {number}: ours {ours_s:.2f} s, llama-perplexity {peer.seconds:.2f} s")
+    """Takes turns until as many as asked for were quiet, then samples `create_completion`."""
+    tried = {} if bench.args.quick else try_settings(bench, benchmark)
+    options = min(tried, key=lambda options: tried[options]) if tried else list_settings(benchmark)[0]
+    measured = Measured(benchmark, options, tried)
+    n_wanted = bench.args.turns
+    for number in range(1, n_wanted * (1 if bench.args.quick else _MOST_TURNS) + 1):
+        turn, peer = take_turn(bench, benchmark, measured.options)
+        measured.turns.append(turn)
+        say(f"{benchmark.name}, turn {number}: {turn.ours_s:.2f} s against {turn.peer_s:.2f}, others {turn.others:.0%}")
         if number == 1:
-            measured.system_info = peer.system_info
+            measured.notes.extend(compare_builds(peer))
             measured.is_same, measured.agreement = compare_answers(bench.engine, benchmark, peer)
+        if sum(turn.is_quiet for turn in measured.turns) == n_wanted:
+            break
     measure_completion(bench, measured)
     return measured
 
 
+def compare_builds(peer: PerplexityRun) -> Iterator[str]:
+    """Says so where the tools and the binding are not built alike."""
+    if peer.features != binding_features():
+        yield (
+            f"llama-perplexity is built for other processor features than llama-cpp-python: {peer.features} against "
+            f"{binding_features()}. Build both with the same CMAKE_ARGS."
+        )
+
+
 def measure_completion(bench: Bench, measured: Measured) -> None:
     """Times `create_completion` for the first choice of items spread evenly over the benchmark."""
+    wait_until_quiet(bench.args.wait)
     benchmark = measured.benchmark
     n_pairs = 1 if bench.args.quick else bench.args.n_completion
     places = np.linspace(0, len(benchmark.items) - 1, n_pairs).round().astype(int).tolist()
@@ -284,70 +265,7 @@ def ensure_model(cache: Path) -> Path:
     return path
 
 
-# --- showing ------------------------------------------------------------------------------------
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def describe(measured: Measured) -> Iterator[str]:
-    """Everything about a benchmark in lines."""
-    benchmark, test = measured.benchmark, measured.best_test
-    n_items = len(benchmark.items)
-
-    def speed(name: str, seconds: Callable[[Repeat], float]) -> str:
-        return f"{name} {n_items / statistics.median(map(seconds, measured.repeats)):.2f}"
-
-    yield f"{benchmark.name}: {benchmark.data}, {benchmark.n_choices} choices"
-    yield (
-        f"  tokens: {benchmark.naive_tokens} when each choice is decoded with its prompt, {benchmark.trie_tokens} "
-        f"when what is shared is decoded once, {measured.repeats[0].n_decoded} decoded by ours"
-    )
-    yield f"  llama-perplexity {' '.join(measured.options.arguments())}"
-    for number, (repeat, efficiency) in enumerate(zip(measured.repeats, measured.efficiencies, strict=True), start=1):
-        yield (
-            f"  repeat {number}: ours {repeat.ours_s:.2f} s, llama-perplexity {repeat.peer_s:.2f} s, "
-            f"ratio {repeat.ratio:.2f}; llama-bench pp{test.n_prompt} fa {test.flash_attention} "
-            f"{repeat.before[test]:.0f} and {repeat.after[test]:.0f} tokens/s, efficiency {efficiency:.3f}"
-        )
-    timed = ", ".join(
-        f"{s:.1f} s for {n} tokens" for s, n in zip(measured.completion_s, measured.completion_tokens, strict=True)
-    )
-    yield f"  create_completion: {timed}; extrapolated by tokens {measured.completion_item_s:.1f} s an item"
-    ours, peer = speed("ours", lambda r: r.ours_s), speed("llama-perplexity", lambda r: r.peer_s)
-    yield f"  items/s: {ours}, {peer}, create_completion {1 / measured.completion_item_s:.4f}"
-    yield f"  {measured.agreement}"
-
-
-def as_document(measured: Measured) -> dict[str, object]:
-    """Everything about a benchmark for `--json`."""
-    benchmark, test = measured.benchmark, measured.best_test
-    return {
-        "name": benchmark.name,
-        "data": benchmark.data,
-        "n_items": len(benchmark.items),
-        "n_choices": benchmark.n_choices,
-        "naive_tokens": benchmark.naive_tokens,
-        "trie_tokens": benchmark.trie_tokens,
-        "llama_perplexity_arguments": measured.options.arguments(),
-        "llama_bench_test": test._asdict(),
-        "repeats": [
-            {
-                "ours_s": repeat.ours_s,
-                "n_decoded": repeat.n_decoded,
-                "llama_perplexity_s": repeat.peer_s,
-                "llama_bench_tokens_per_s": [repeat.before[test], repeat.after[test]],
-                "ratio": repeat.ratio,
-                "efficiency": efficiency,
-            }
-            for repeat, efficiency in zip(measured.repeats, measured.efficiencies, strict=True)
-        ],
-        "create_completion": {"tokens": measured.completion_tokens, "seconds": measured.completion_s},
-        "create_completion_item_s": measured.completion_item_s,
-        "is_same": measured.is_same,
-        "agreement": measured.agreement,
-    }
+# --- from and to the command line ---------------------------------------------------------------
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -363,13 +281,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--n-completion", type=int, default=3, help="choices that create_completion scores")
     parser.add_argument("--sample", action="store_true", help="a sample of all items, as `run --limit` takes it")
     parser.add_argument("--threads", type=int, help="default: physical cores")
-    parser.add_argument("--repeats", type=int, help="5 by default")
-    parser.add_argument("--quick", action="store_true", help="few items, one repeat")
+    parser.add_argument("--turns", type=int, help="quiet ones to take, 5 by default")
+    parser.add_argument("--wait", type=float, metavar="S", help="longest wait for a quiet machine before a turn, 60 s")
+    parser.add_argument("--quick", action="store_true", help="few items, one turn")
     parser.add_argument("--json", action="store_true", help="one document instead of lines")
     args = parser.parse_args()
-    args.n_bbq = args.n_bbq or (40 if args.quick else 200)
-    args.n_truthfulqa = args.n_truthfulqa or (16 if args.quick else 100)
-    args.repeats = args.repeats or (1 if args.quick else 5)
+    args.n_bbq = args.n_bbq or (32 if args.quick else 200)
+    args.n_truthfulqa = args.n_truthfulqa or (6 if args.quick else 100)
+    args.turns = args.turns or (1 if args.quick else 5)
+    args.wait = (0 if args.quick else 60) if args.wait is None else args.wait
     args.threads = args.threads or read_machine().n_performance_cores
     return args
 
@@ -392,6 +312,7 @@ def main() -> int:
     tools = llama_tools.find_tools(args.llama_bin, cache=args.cache, may_build=args.build)
     model = args.model or ensure_model(args.cache)
     benchmarks = load_benchmarks(args, model)
+    wait_until_quiet(args.wait)
     with TemporaryDirectory() as folder, Engine(model) as engine:
         plan = make_plan(engine, model, longest=max(b.longest for b in benchmarks), n_threads=args.threads)
         engine.use(plan)
@@ -405,17 +326,16 @@ def main() -> int:
         "llama_cpp_python": llama_tools.binding_version(),
         "pack_tokens": plan.pack_tokens,
         "chunk_tokens": plan.chunk_tokens,
-        "system_info": measured[0].system_info,
     }
     if args.json:
-        documents = [as_document(one) for one in measured]
+        documents = [one.document() for one in measured]
         shown = [{**asdict(target), "is_met": target.is_met} for target in targets]
         print(json.dumps({**header, "benchmarks": documents, "doubts": doubts, "targets": shown}, indent=1))
     else:
         print("\n".join(f"{name}: {value}" for name, value in header.items()))
-        print("\n".join(line for one in measured for line in describe(one)))
+        print("\n".join(line for one in measured for line in one.lines()))
         print("\n".join([*(f"doubt: {doubt}" for doubt in doubts), *(target.line() for target in targets)]))
-    return 0 if all(target.is_met for target in targets) else 1
+    return 0 if all(target.is_met for target in targets) and all(one.is_same for one in measured) else 1
 
 
 if __name__ == "__main__":

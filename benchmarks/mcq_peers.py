@@ -64,17 +64,21 @@ class PerplexityOptions(NamedTuple):
         per_sequence = str(math.ceil(self.n_ctx / self.n_sequences))
         return ["-c", per_sequence, "-np", str(self.n_sequences), "-ub", str(min(self.n_ctx, 512))]
 
+    def __str__(self) -> str:
+        return " ".join(self.arguments())
+
 
 def perplexity_candidates(n_answers: int, n_tokens: int) -> list[PerplexityOptions]:
-    """Settings worth trying for questions of so many answers and so many tokens, smallest first.
+    """Settings worth trying for questions of so many answers and so many tokens.
 
-    Small batches are decoded faster per token; a question does not fit into less than it has tokens.
+    Small decodes come first, because attention grows with them; the tool's own defaults come last.
     """
+    sizes = [n_ctx for n_ctx in (256, 512, 1024, 2048, 4096) if n_ctx >= n_tokens][:3]
+    n_least = max(n_answers, 4)
     return [
-        PerplexityOptions(n_ctx, max(min(n_ctx // 16, _MAX_SEQUENCES), n_answers))
-        for n_ctx in (256, 512, 1024, 2048, 4096)
-        if n_ctx >= n_tokens
-    ][:4]
+        *(PerplexityOptions(n_ctx, max(min(n_ctx // 16, _MAX_SEQUENCES), n_least)) for n_ctx in sizes),
+        PerplexityOptions(512 * n_least, n_least),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,12 @@ class PerplexityRun:
             tool's own time stamps: reading, tokenising, decoding and scoring the tasks; loading and warming up the
             model is left out.
         is_right: Whether each task was answered right, read off the running accuracy.
-        system_info: The processor features that the tool uses.
+        features: The processor features that the tool uses, as `binding_features` words them.
     """
 
     seconds: float
     is_right: tuple[bool, ...]
-    system_info: str
+    features: str
 
 
 def run_perplexity(
@@ -105,8 +109,8 @@ def run_perplexity(
     start, end = _find_stamp(lines, "multiple_choice_score: there are"), _find_stamp(lines, "Final result")
     if done.returncode or start is None or end is None:
         raise SystemExit(f"{tool.name} failed ({done.returncode}): {' / '.join(lines[-8:])}")
-    info = next((line.partition("system_info:")[2] for line in lines if "system_info:" in line), "")
-    return PerplexityRun(end - start, tuple(_read_running_accuracy(lines)), info.strip())
+    info = next((line.partition("system_info: ")[2] for line in lines if "system_info: " in line), "")
+    return PerplexityRun(end - start, tuple(_read_running_accuracy(lines)), info.partition(" | ")[2].strip())
 
 
 def _find_stamp(lines: Sequence[str], words: str) -> float | None:
@@ -123,6 +127,13 @@ def _read_running_accuracy(lines: Sequence[str]) -> Iterator[bool]:
     for match in filter(None, map(_SUM.match, lines)):
         before, n_right = n_right, round(float(match[2]) * int(match[1]) / 100)
         yield n_right > before
+
+
+def binding_features() -> str:
+    """The processor features that the installed llama-cpp-python uses."""
+    import llama_cpp
+
+    return llama_cpp.llama_print_system_info().decode().strip()
 
 
 # --- llama-bench --------------------------------------------------------------------------------
@@ -145,6 +156,20 @@ def run_llama_bench(tool: Path, model: Path, *, n_threads: int, n_repeats: int) 
     return {
         PromptTest(row["n_prompt"], str(row["flash_attn"])): float(row["avg_ts"]) for row in json.loads(done.stdout)
     }
+
+
+def run_batched_bench(tool: Path, model: Path, *, n_threads: int) -> float:
+    """Has `llama-batched-bench` decode 128 short sequences side by side; tokens per second with logits for every one.
+
+    `llama-bench` asks for the logits of a prompt's last token alone, which a scored continuation cannot.
+    """
+    command = [str(tool), "-m", str(model), "-c", "4096", "-b", "512", "-ub", "512", "-npp", "8", "-ntg", "8"]
+    command += ["-npl", "128", "-t", str(n_threads), "-ngl", "0", "-fa", "on", "--output-format", "jsonl"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not rows:
+        raise SystemExit(f"{tool.name} failed ({done.returncode}): {done.stderr[-800:]}")
+    return float(rows[-1]["speed_tg"])
 
 
 # --- llama-cpp-python's high level --------------------------------------------------------------

@@ -15,7 +15,7 @@ from llamabench.data.cache import DataFile, Dataset, find_dataset
 from llamabench.data.locating import locate_editions
 from llamabench.data.sources import SOURCES
 from llamabench.engine.encoding import Encoder
-from llamabench.engine.packing import TokenSequence, count_trie_tokens
+from llamabench.engine.packing import TokenSequence, count_trie_tokens, shared_length
 from llamabench.records import Item, ScoreRequest, TextPrompt
 from llamabench.suites import SUITES
 from llamabench.suites.base import Suite
@@ -43,6 +43,11 @@ class Benchmark:
     sequences: list[list[TokenSequence]]
 
     @property
+    def n_items(self) -> int:
+        """How many questions."""
+        return len(self.items)
+
+    @property
     def n_choices(self) -> int:
         """Choices of all items together."""
         return sum(map(len, self.sequences))
@@ -61,6 +66,17 @@ class Benchmark:
     def trie_tokens(self) -> int:
         """Tokens to decode when everything shared is decoded once."""
         return count_trie_tokens(self.all_sequences)
+
+    @property
+    def peer_tokens(self) -> int:
+        """Tokens to decode when what the choices of one item share is decoded once, as `llama-perplexity` does."""
+        return sum(map(count_peer_tokens, self.sequences))
+
+    @property
+    def n_rows(self) -> int:
+        """How many of those tokens need their logits: the ones before a token to score."""
+        ends = {s.tokens[:end] for s in self.all_sequences for end in range(s.n_context, len(s.tokens))}
+        return len(ends)
 
     @property
     def longest(self) -> int:
@@ -108,6 +124,17 @@ def _choose(suite: Suite, dataset: Dataset, n_items: int, *, is_sample: bool) ->
     every = list(items)
     rng = np.random.default_rng([0, *suite.NAME.encode()])
     return [every[index] for index in selection.choose_items([item.group for item in every], n_items, rng)]
+
+
+def count_shared(sequences: list[TokenSequence]) -> int:
+    """Counts the leading tokens that all choices of an item share."""
+    return min(shared_length(sequences[0].tokens, sequence.tokens) for sequence in sequences)
+
+
+def count_peer_tokens(sequences: list[TokenSequence]) -> int:
+    """Tokens that `llama-perplexity` decodes for an item: what all choices share, and the rest of each."""
+    n_shared = count_shared(sequences)
+    return n_shared + sum(len(sequence.tokens) - n_shared for sequence in sequences)
 
 
 def request_of(item: Item) -> ScoreRequest:

@@ -1,14 +1,25 @@
-"""What every speed measurement here shares: repeats with their doubt, and targets that are met or not."""
+"""What every speed measurement here shares: repeats with their doubt, and targets that are met or not.
+
+Not covered: what a virtual machine's host does without saying so, and clocks that slow down in the heat.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psutil
+
 _SPREAD, _OUTLIER = 0.10, 0.50
 """From which share of the mean on a spread, or a single repeat, is worth a warning. Source: pyperf, `format_checks`."""
+
+QUIET_SHARE = 0.05
+"""Most of the machine's processor time that others may use while something is timed."""
+
+_QUIET_WINDOW_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +54,55 @@ def find_doubts(name: str, repeats: Sequence[float]) -> list[str]:
     spread = statistics.stdev(repeats) / mean
     if spread >= _SPREAD:
         doubts.append(
-            f"{name}: the repeats spread by {spread:.0%} of their mean. Quieten the machine, or --repeats more."
+            f"{name}: the repeats spread by {spread:.0%} of their mean. Quieten the machine, or take more turns."
         )
     worst = max(abs(value - mean) / mean for value in repeats)
     if worst >= _OUTLIER:
         doubts.append(f"{name}: one repeat is {worst:.0%} off the mean. Something else was running; measure again.")
     return doubts
+
+
+class OthersWatch:
+    """Sees how much of the machine's processor time others use: processes that are not ours, and the host."""
+
+    def __init__(self) -> None:
+        self._start = _read_times()
+
+    def share(self) -> float:
+        """Others' share since the start, 0 to 1."""
+        times, start = _read_times(), self._start
+        elapsed_s = times.machine_s - start.machine_s
+        others_s = (times.busy_s - start.busy_s) - (times.own_s - start.own_s)
+        return max(others_s, 0) / elapsed_s if elapsed_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Processor seconds: of all processors together, of those at work, and of this process with its descendants."""
+
+    machine_s: float
+    busy_s: float
+    own_s: float
+
+
+def _read_times() -> _Times:
+    times = psutil.cpu_times()._asdict()
+    counted = [value for name, value in times.items() if not name.startswith("guest")]  # part of user and nice
+    idle_s = times["idle"] + times.get("iowait", 0)
+    own_s = 0.0
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        try:
+            own_s += sum(process.cpu_times()[:4])  # with those of descendants that have ended
+        except psutil.Error:
+            continue
+    return _Times(sum(counted), sum(counted) - idle_s, own_s)
+
+
+def wait_until_quiet(limit_s: float) -> None:
+    """Waits until others leave the machine alone for two seconds, or until the limit."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        watch = OthersWatch()
+        time.sleep(_QUIET_WINDOW_S)
+        if watch.share() <= QUIET_SHARE:
+            return
