@@ -1,0 +1,1 @@
+"""The report's templates; a package so that they are installed with llamabench."""
