@@ -23,7 +23,7 @@ FLOORS: tuple[set[str], ...] = (
     {"engine", "scorers", "stats"},
     {"data"},
     {"records"},
-    {"errors"},
+    {"errors", "units"},
 )
 """The parts of llamabench from the roof down; none knows its neighbours or what stands above it."""
 

@@ -17,7 +17,7 @@ from functools import cache
 from typing import NamedTuple
 
 from llamabench.errors import ModelFileError
-from llamabench.hardware.units import format_bytes
+from llamabench.units import format_bytes
 
 MAGIC = b"GGUF"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from llamabench.errors import PlanError
 from llamabench.hardware.attention import is_recurrent
 from llamabench.hardware.layout import MIB, PROCESS_BYTES, context_bytes, lay_out
-from llamabench.hardware.units import format_bytes, format_part
 from llamabench.records import ContextPlan, Demand, Device, Machine, ModelFacts, Plan
+from llamabench.units import format_bytes, format_part
 
 _MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ; llama.cpp ends the process above it
 _CPU_BATCH, _GPU_BATCH, _LEAST_BATCH = 512, 1024, 64

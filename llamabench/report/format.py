@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
+from llamabench import units
+
 Scale = Literal["share", "bias"]
 """How a metric is shown: a `share` of 0 to 1 in per cent, a `bias` of -1 to 1 times 100 with its sign."""
 
@@ -19,7 +21,6 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-_BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 # Controls, bidi marks and overrides, zero-width and tag characters, line separators, lone surrogates. Left alone: tab,
 # line feed, and the joiners U+200C and U+200D, which Persian, Indic scripts and emoji need.
@@ -104,18 +105,12 @@ def format_things(n: int, one: str, many: str) -> str:
 
 
 def format_bytes(n_bytes: int) -> str:
-    r"""Format an amount of memory in binary units, three digits.
+    r"""Format an amount of memory so that its unit stays with it.
 
-    >>> format_bytes(5476083302), format_bytes(1073741823), format_bytes(512)
-    ('5.10\xa0GiB', '1.00\xa0GiB', '512\xa0B')
+    >>> format_bytes(5476083302)
+    '5.1\xa0GiB'
     """
-    size, unit = float(n_bytes), 0
-    while size >= 1023.5 and unit < len(_BYTE_UNITS) - 1:
-        size, unit = size / 1024, unit + 1
-    if unit == 0:
-        return f"{n_bytes}{NBSP}B"
-    decimals = 2 if size < 9.995 else 1 if size < 99.95 else 0
-    return f"{size:.{decimals}f}{NBSP}{_BYTE_UNITS[unit]}"
+    return units.format_bytes(n_bytes).replace(" ", NBSP)
 
 
 def format_parameters(n_params: int) -> str:

@@ -9,8 +9,8 @@ import pytest
 from llamabench.errors import PlanError
 from llamabench.hardware.layout import lay_out
 from llamabench.hardware.planner import offload_devices, plan_run
-from llamabench.hardware.units import format_bytes, format_part
 from llamabench.records import Demand, Device, Machine, ModelFacts, Plan
+from llamabench.units import format_bytes, format_part
 
 MIB, GIB = 1 << 20, 1 << 30
 MACHINES = sorted((Path(__file__).parent / "machines").glob("*.json"))
