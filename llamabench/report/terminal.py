@@ -24,23 +24,26 @@ _VERDICTS = {
 def scores_table(view: ScoreView) -> Table:
     """Lay out the scores of whole suites, a section each; what failed stands in the section's heading."""
     from rich import box  # rich takes longer to import than the rest of the command line together
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("score", min_width=30)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
-    table.add_column("chance", justify="right", no_wrap=True)
-    table.add_column("verdict", min_width=16)
+    # a narrow terminal takes its toll here, where words wrap; a number is never cut
+    table.add_column("score")
+    for name in ("value", "95 % interval", "chance"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for suite in view.suites:
-        table.add_row(Text(show_hidden(suite.title), style="bold"), *[""] * 3, Text(_state(suite), style="bold"))
+        heading = Text.assemble((show_hidden(suite.title), "bold"), "\n", (_state(suite), "dim"))
+        table.add_row(heading)
         for number, row in enumerate(suite.rows):
             verdict, style = _VERDICTS[row.verdict.tone]
+            label = Text.assemble(row.label, (f"\n{row.missing}" if row.missing else "", "dim"))
             table.add_row(
-                Text(f"  {row.label}"),
+                Padding(label, (0, 0, 0, 2)),
                 *(Text(cell) for cell in (row.value, row.interval or "", row.chance or "")),
-                Text(row.missing or verdict, style=style),
+                Text("" if row.missing else verdict, style=style),
                 end_section=number == len(suite.rows) - 1,
             )
     return table

@@ -210,3 +210,21 @@ def test_the_terminal_shows_the_same_numbers_and_no_escape_of_a_model(hostile_ru
     for suite in view.suites:
         for row in suite.rows:
             assert row.value in text
+
+
+def test_the_terminal_cuts_nothing_at_80_columns(hostile_run: Any, suites: Any) -> None:
+    view = build_score_view(hostile_run, suites)
+    console = Console(width=80, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        console.print(scores_table(view))
+    text = capture.get()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    shown = " ".join(text.split())
+    for suite in view.suites:
+        state = f"{suite.n_done} starter items" if suite.is_starter else f"{suite.n_done} items"
+        assert state in shown
+        for row in suite.rows:
+            for cell in (row.value, row.interval, row.chance):
+                assert " ".join((cell or "").split()) in shown
+            assert not row.missing or row.missing.split()[-1] in shown
