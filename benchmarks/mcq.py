@@ -5,7 +5,8 @@
 
 Against, with the same model file, questions and threads, all in one run:
 
-* `llama-perplexity --multiple-choice`, at the settings that are fastest for these questions here;
+* `llama-perplexity --multiple-choice` as it is, told only how many sequences the questions need; and beside it, at the
+  settings that are fastest for the first of these questions here;
 * `Llama.create_completion(echo=True, logprobs=1)` of llama-cpp-python, on a few choices only: its time for all is
   extrapolated by tokens;
 * the physical limit: the tokens to decode when every shared prefix is decoded once, at the best prompt speed that
@@ -47,7 +48,8 @@ from mcq_peers import (
     PerplexityRun,
     PromptTest,
     binding_features,
-    perplexity_candidates,
+    default_settings,
+    other_settings,
     run_batched_bench,
     run_llama_bench,
     run_perplexity,
@@ -183,23 +185,18 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def list_settings(benchmark: Benchmark) -> list[PerplexityOptions]:
-    """Settings of `llama-perplexity` that hold every item."""
-    n_answers = max(map(len, benchmark.sequences))
-    return perplexity_candidates(n_answers, max(map(count_peer_tokens, benchmark.sequences)))
-
-
-def try_settings(bench: Bench, benchmark: Benchmark) -> dict[PerplexityOptions, float]:
-    """Seconds that `llama-perplexity` takes for the first items, by its settings."""
+def tune_peer(bench: Bench, benchmark: Benchmark) -> dict[PerplexityOptions, float]:
+    """Seconds that `llama-perplexity` takes for the first items, by its settings; those that hold every item."""
+    n_tokens = max(map(count_peer_tokens, benchmark.sequences))
     tried = {}
-    for options in list_settings(benchmark):
+    for options in other_settings(benchmark.most_answers, n_tokens):
         wait_until_quiet(bench.args.wait)
         tried[options] = bench.ask_peer(benchmark.items[:_N_TUNING], options).seconds
         say(f"{benchmark.name}: llama-perplexity {options}: {tried[options]:.2f} s")
     return tried
 
 
-def take_turn(bench: Bench, benchmark: Benchmark, options: PerplexityOptions) -> tuple[Turn, PerplexityRun]:
+def take_turn(bench: Bench, benchmark: Benchmark, tuned: PerplexityOptions | None) -> tuple[Turn, PerplexityRun]:
     """Times ours between two runs of `llama-bench`, then the peer; waits for a quiet machine first."""
     wait_until_quiet(bench.args.wait)
     watch = OthersWatch()
@@ -208,20 +205,20 @@ def take_turn(bench: Bench, benchmark: Benchmark, options: PerplexityOptions) ->
     after = bench.find_limit()
     others = watch.share()
     watch = OthersWatch()
-    peer = bench.ask_peer(benchmark.items, options)
+    peer = bench.ask_peer(benchmark.items, default_settings(benchmark.most_answers))
+    tuned_s = bench.ask_peer(benchmark.items, tuned).seconds if tuned else None
     others = max(others, watch.share())
     with_logits = run_batched_bench(bench.tools / "llama-batched-bench", bench.model, n_threads=bench.args.threads)
-    return Turn(ours_s, n_decoded, peer.seconds, before, after, with_logits, others), peer
+    return Turn(ours_s, n_decoded, peer.seconds, tuned_s, before, after, with_logits, others), peer
 
 
 def measure(bench: Bench, benchmark: Benchmark) -> Measured:
     """Takes turns until as many as asked for were quiet, then samples `create_completion`."""
-    tried = {} if bench.args.quick else try_settings(bench, benchmark)
-    options = min(tried, key=lambda options: tried[options]) if tried else list_settings(benchmark)[0]
-    measured = Measured(benchmark, options, tried)
+    tried = {} if bench.args.quick else tune_peer(bench, benchmark)
+    measured = Measured(benchmark, tried)
     n_wanted = bench.args.turns
     for number in range(1, n_wanted * (1 if bench.args.quick else _MOST_TURNS) + 1):
-        turn, peer = take_turn(bench, benchmark, measured.options)
+        turn, peer = take_turn(bench, benchmark, measured.tuned)
         measured.turns.append(turn)
         say(f"{benchmark.name}, turn {number}: {turn.ours_s:.2f} s against {turn.peer_s:.2f}, others {turn.others:.0%}")
         if number == 1:

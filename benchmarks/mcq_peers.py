@@ -68,17 +68,19 @@ class PerplexityOptions(NamedTuple):
         return " ".join(self.arguments())
 
 
-def perplexity_candidates(n_answers: int, n_tokens: int) -> list[PerplexityOptions]:
-    """Settings worth trying for questions of so many answers and so many tokens.
+def default_settings(n_answers: int) -> PerplexityOptions:
+    """What the tool does when told nothing but the most answers that a question has, which it must be told."""
+    n_sequences = max(n_answers, 4)
+    return PerplexityOptions(512 * n_sequences, n_sequences)
 
-    Small decodes come first, because attention grows with them; the tool's own defaults come last.
+
+def other_settings(n_answers: int, n_tokens: int) -> list[PerplexityOptions]:
+    """Settings that may be faster for questions of so many answers and so many tokens.
+
+    Small decodes come first, because attention grows with them.
     """
     sizes = [n_ctx for n_ctx in (256, 512, 1024, 2048, 4096) if n_ctx >= n_tokens][:3]
-    n_least = max(n_answers, 4)
-    return [
-        *(PerplexityOptions(n_ctx, max(min(n_ctx // 16, _MAX_SEQUENCES), n_least)) for n_ctx in sizes),
-        PerplexityOptions(512 * n_least, n_least),
-    ]
+    return [PerplexityOptions(n_ctx, max(min(n_ctx // 16, _MAX_SEQUENCES), n_answers, 4)) for n_ctx in sizes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ class Benchmark:
         return sum(map(len, self.sequences))
 
     @property
+    def most_answers(self) -> int:
+        """Choices of the item that has most."""
+        return max(map(len, self.sequences))
+
+    @property
     def all_sequences(self) -> list[TokenSequence]:
         """What is to be scored, item by item."""
         return list(itertools.chain(*self.sequences))

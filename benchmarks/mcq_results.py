@@ -6,25 +6,29 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from mcq_peers import PerplexityOptions, PromptTest
+from mcq_peers import PerplexityOptions, PromptTest, default_settings
 from mcq_questions import Benchmark
 from measuring import QUIET_SHARE, Target, find_doubts
 
 _LEAST_RATIO = {"bbq": 2, "truthfulqa": 5}
-_LEAST_COMPLETION_RATIO, _LEAST_EFFICIENCY = 100, 0.85
+_LEAST_COMPLETION_RATIO = 100
+_LEAST_EFFICIENCY = {"bbq": 0.85}
+"""Three of four tokens of a TruthfulQA choice need their logits, so that prompt speed is not its limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One turn of either side, in seconds, and the speeds that `llama-bench` reached right before and after ours.
 
-    `with_logits` is the speed in tokens per second with logits for every token; `others` is the share of the
+    `peer_s` is the peer's time as it is, `tuned_s` its time with the fastest settings found, None when none were
+    tried. `with_logits` is the speed in tokens per second with logits for every token; `others` is the share of the
     machine's processor time that other processes used meanwhile.
     """
 
     ours_s: float
     n_decoded: int
     peer_s: float
+    tuned_s: float | None
     before: dict[PromptTest, float]
     after: dict[PromptTest, float]
     with_logits: float
@@ -49,14 +53,13 @@ class Turn:
 class Measured:
     """All that was measured of a benchmark.
 
-    `tried` holds the seconds that `llama-perplexity` took for the first items at each of its settings, `completion_s`
-    the seconds that `create_completion` took for `completion_tokens` each.
+    `tried` holds the seconds that `llama-perplexity` took for the first items at other settings, `completion_s` the
+    seconds that `create_completion` took for `completion_tokens` each.
 
     A turn during which others kept the machine busy is shown and not counted, unless all were so.
     """
 
     benchmark: Benchmark
-    options: PerplexityOptions
     tried: dict[PerplexityOptions, float] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
     completion_tokens: list[int] = field(default_factory=list)
@@ -64,6 +67,11 @@ class Measured:
     notes: list[str] = field(default_factory=list)
     is_same: bool = False
     agreement: str = ""
+
+    @property
+    def tuned(self) -> PerplexityOptions | None:
+        """The settings with which `llama-perplexity` answered the first items fastest."""
+        return min(self.tried, key=lambda options: self.tried[options]) if self.tried else None
 
     @property
     def counted(self) -> list[Turn]:
@@ -102,7 +110,8 @@ class Measured:
         our_item_s = self.median(lambda turn: turn.ours_s) / self.benchmark.n_items
         yield Target(f"{name}_vs_llama_perplexity", self.median(lambda turn: turn.ratio), _LEAST_RATIO[name])
         yield Target(f"{name}_vs_create_completion", self.completion_item_s / our_item_s, _LEAST_COMPLETION_RATIO)
-        yield Target(f"{name}_efficiency", self.median(self.efficiency), _LEAST_EFFICIENCY)
+        if name in _LEAST_EFFICIENCY:
+            yield Target(f"{name}_efficiency", self.median(self.efficiency), _LEAST_EFFICIENCY[name])
 
     def doubts(self) -> Iterator[str]:
         """What makes the numbers doubtful."""
@@ -125,7 +134,6 @@ class Measured:
         )
         for options, seconds in self.tried.items():
             yield f"  tried: llama-perplexity {options}: {seconds:.2f} s for the first items"
-        yield f"  used: llama-perplexity {self.options}"
         for number, turn in enumerate(self.turns, start=1):
             yield f"  turn {number}: {self._describe(turn)}"
         timed = zip(self.completion_s, self.completion_tokens, strict=True)
@@ -135,6 +143,9 @@ class Measured:
         peer = benchmark.n_items / self.median(lambda turn: turn.peer_s)
         completion = 1 / self.completion_item_s
         yield f"  items/s: ours {ours:.2f}, llama-perplexity {peer:.2f}, create_completion {completion:.4f}"
+        if self.tuned:
+            ratio = self.median(lambda turn: (turn.tuned_s or turn.peer_s) / turn.ours_s)
+            yield f"  against llama-perplexity {self.tuned}, its fastest settings: {ratio:.2f} times"
         yield (
             f"  efficiency: {self.median(self.efficiency):.3f}, with logits "
             f"{self.median(self.efficiency_with_logits):.3f}"
@@ -145,7 +156,9 @@ class Measured:
         test = self.best_test
         limit = f"pp{test.n_prompt} fa {test.flash_attention}"
         return (
-            f"ours {turn.ours_s:.2f} s, llama-perplexity {turn.peer_s:.2f} s, ratio {turn.ratio:.2f}; "
+            f"ours {turn.ours_s:.2f} s, llama-perplexity {turn.peer_s:.2f} s"
+            + (f" ({turn.tuned_s:.2f} s tuned)" if turn.tuned_s else "")
+            + f", ratio {turn.ratio:.2f}; "
             f"llama-bench {limit} {turn.before[test]:.0f} and {turn.after[test]:.0f} tokens/s, "
             f"{turn.with_logits:.0f} with logits, efficiency {self.efficiency(turn):.3f}, with logits "
             f"{self.efficiency_with_logits(turn):.3f}; others used {turn.others:.0%}"
@@ -164,7 +177,8 @@ class Measured:
             "llama_perplexity_tokens": benchmark.peer_tokens,
             "trie_tokens": benchmark.trie_tokens,
             "n_rows": benchmark.n_rows,
-            "llama_perplexity_arguments": self.options.arguments(),
+            "llama_perplexity_settings": str(default_settings(benchmark.most_answers)),
+            "llama_perplexity_tuned": str(self.tuned),
             "llama_bench_test": test._asdict(),
             "llama_perplexity_tried_s": {str(options): seconds for options, seconds in self.tried.items()},
             "turns": [
@@ -172,6 +186,7 @@ class Measured:
                     "ours_s": turn.ours_s,
                     "n_decoded": turn.n_decoded,
                     "llama_perplexity_s": turn.peer_s,
+                    "llama_perplexity_tuned_s": turn.tuned_s,
                     "llama_bench_tokens_per_s": [turn.before[test], turn.after[test]],
                     "ratio": turn.ratio,
                     "tokens_per_s_with_logits": turn.with_logits,

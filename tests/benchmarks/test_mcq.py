@@ -5,7 +5,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from mcq_peers import Choices, PerplexityOptions, PromptTest, perplexity_candidates, run_perplexity, write_tasks
+from mcq_peers import (
+    Choices,
+    PerplexityOptions,
+    PromptTest,
+    default_settings,
+    other_settings,
+    run_perplexity,
+    write_tasks,
+)
 from mcq_results import Measured, Turn
 from measuring import Target, find_doubts
 
@@ -14,12 +22,22 @@ OPTIONS = PerplexityOptions(512, 32)
 
 
 def turn(*, ours_s: float = 1.0, peer_s: float = 3.0, others: float = 0.0) -> Turn:
-    return Turn(ours_s, 100, peer_s, {TEST: 900.0}, {TEST: 1100.0}, 500.0, others)
+    return Turn(ours_s, 100, peer_s, None, {TEST: 900.0}, {TEST: 1100.0}, 500.0, others)
 
 
 def measured(*turns: Turn) -> Measured:
-    benchmark = SimpleNamespace(name="bbq", n_items=10, n_choices=30, naive_tokens=970, trie_tokens=800, n_rows=100)
-    return Measured(benchmark, OPTIONS, turns=list(turns), completion_tokens=[50, 50], completion_s=[4.0, 6.0])
+    benchmark = SimpleNamespace(
+        name="bbq",
+        data="made up",
+        n_items=10,
+        n_choices=30,
+        most_answers=3,
+        naive_tokens=970,
+        peer_tokens=900,
+        trie_tokens=800,
+        n_rows=100,
+    )
+    return Measured(benchmark, turns=list(turns), completion_tokens=[50, 50], completion_s=[4.0, 6.0])
 
 
 class TestTaskFile:
@@ -78,11 +96,15 @@ class TestPerplexity:
         with pytest.raises(SystemExit, match="no such model"):
             run_perplexity(tool, Path("m.gguf"), Path("t.bin"), n_threads=2, options=OPTIONS)
 
-    def test_candidates_hold_the_longest_question(self) -> None:
-        candidates = perplexity_candidates(n_answers=40, n_tokens=300)
-        assert [options.n_ctx for options in candidates] == [512, 1024, 2048, 20480]
-        assert all(options.n_sequences >= 40 for options in candidates)
+    def test_settings_hold_the_longest_question(self) -> None:
+        others = other_settings(n_answers=40, n_tokens=300)
+        assert [options.n_ctx for options in others] == [512, 1024, 2048]
+        assert all(options.n_sequences >= 40 for options in others)
         assert OPTIONS.arguments() == ["-c", "16", "-np", "32", "-ub", "512"]
+
+    def test_defaults_are_512_tokens_and_at_least_4_sequences(self) -> None:
+        assert default_settings(3).arguments() == ["-c", "512", "-np", "4", "-ub", "512"]
+        assert default_settings(11).arguments() == ["-c", "512", "-np", "11", "-ub", "512"]
 
 
 class TestResults:
@@ -91,6 +113,11 @@ class TestResults:
         assert ratio == Target("bbq_vs_llama_perplexity", 3.0, 2)
         assert completion.value == pytest.approx(0.1 * 1000 / 10 / 0.1)
         assert efficiency.value == pytest.approx(0.8)
+
+    def test_tuned_peer_is_shown_beside(self) -> None:
+        results = measured(Turn(1.0, 100, 3.0, 2.5, {TEST: 900.0}, {TEST: 1100.0}, 500.0, 0.0))
+        results.tried = {OPTIONS: 1.0, default_settings(3): 2.0}
+        assert "  against llama-perplexity -c 16 -np 32 -ub 512, its fastest settings: 2.50 times" in results.lines()
 
     def test_cost_of_logits_is_in_the_limit(self) -> None:
         results = measured(turn())
