@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,9 +63,6 @@ def command(
     from llamabench.runner import RunOptions
     from llamabench.suites import SUITES
 
-    twice = [name for name, n in Counter(suite.partition(":")[0] for suite in suites).items() if n > 1]
-    if twice:
-        raise click.UsageError(f"{twice[0]} is asked for twice; one run holds one edition of a suite.")
     found = find_model(model)
     options = RunOptions(
         model=found.path,
