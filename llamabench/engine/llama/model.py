@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import Any
 
 from llama_cpp import llama_cpp as api
@@ -41,7 +42,7 @@ class Model:
                 self._split = (ctypes.c_float * len(shares))(*shares)
                 params.tensor_split = self._split
         last_words.lines.clear()
-        self.handle: Any = api.llama_model_load_from_file(path.encode(), params)
+        self.handle: Any = api.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
             raise ModelFileError(f"llama.cpp cannot load {path}: {last_words.tail()}.")
         self.path = path
