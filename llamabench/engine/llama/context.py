@@ -20,7 +20,7 @@ MAX_SEQUENCES = 256
 """`LLAMA_MAX_SEQ` in llama.cpp; a context with more is refused."""
 
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
-_GGML_TYPES = {"f16": 1, "q8_0": 8}
+_GGML_TYPES = {"f32": 0, "f16": 1, "q8_0": 8}
 
 
 class Batch:
