@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Self
+from typing import Literal, Self
 
 
 class LlamabenchError(Exception):
@@ -17,6 +17,32 @@ class ModelFileError(LlamabenchError):
 
 class EngineError(LlamabenchError):
     """llama.cpp refused a request or ended its process; the message carries its last words."""
+
+
+class OutOfMemoryError(EngineError):
+    """Memory ran out for a model, a context or a decode, and llama.cpp lived to say so."""
+
+
+Death = Literal["failed", "memory", "hung", "killed"]
+"""Why the engine's process ended: by itself, for want of memory, held up for too long, or by somebody's signal."""
+
+
+class EngineDiedError(EngineError):
+    """The process that owns the model ended; `Engine.restart` starts another.
+
+    Args:
+        message: What to tell a person.
+        cause: Why it ended.
+    """
+
+    def __init__(self, message: str, cause: Death = "failed"):
+        super().__init__(message)
+        self.cause: Death = cause
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether memory ran out, as far as can be told."""
+        return self.cause == "memory"
 
 
 class PlanError(LlamabenchError):

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +17,9 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from llamabench.engine import worker
-from llamabench.errors import EngineError
+from llamabench.engine.deaths import count_memory_kills, is_about_memory
+from llamabench.engine.watchdog import Watchdog
+from llamabench.errors import Death, EngineDiedError, LlamabenchError, OutOfMemoryError
 from llamabench.records import (
     Answers,
     ContextPlan,
@@ -48,16 +51,23 @@ PLAIN_PLAN = Plan(
 """What `Engine` uses when no plan is given."""
 
 
+def _cause(words: str) -> Death:
+    return "memory" if is_about_memory(words) else "failed"
+
+
 class Engine:
     """A model in a process of its own.
 
     llama.cpp ends its process on a failed assertion and often when memory runs out, so it never runs in the
-    caller's. Calls block; `submit_score` does not.
+    caller's. Calls block; `submit_score` does not. When the process has ended, every call raises `EngineDiedError`
+    until `restart`.
 
     Args:
         path: The GGUF file.
         plan: How to run it; `PLAIN_PLAN` by default.
         chat_template: Jinja2 text to use instead of the file's own chat template.
+        watchdog_s: Seconds that a decode may take before its process is ended; 0 for ever, None for what
+            `Watchdog` finds generous.
 
     Raises:
         EngineError: The process cannot start.
@@ -67,25 +77,55 @@ class Engine:
             engine.score_tokens([([1, 2, 3], [[4, 5], [6]])])
     """
 
-    def __init__(self, path: str | Path, plan: Plan | None = None, chat_template: str | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        plan: Plan | None = None,
+        chat_template: str | None = None,
+        *,
+        watchdog_s: float | None = None,
+    ):
         self.spec = ModelSpec(str(path), plan or PLAIN_PLAN, chat_template)
         self._folder = tempfile.TemporaryDirectory(prefix="llamabench-")
         self._abort_file = Path(self._folder.name) / "abort.txt"
+        self._error_file = Path(self._folder.name) / "stderr.txt"
+        self._watchdog = Watchdog(watchdog_s)
+        self._pulse = multiprocessing.get_context("spawn").RawArray("Q", worker.PULSE_SIZE)
+        self._process: BaseProcess | None = None
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        self._pulse[:] = [0] * worker.PULSE_SIZE
+        self._memory_kills = count_memory_kills()
+        self._is_hung = False
+        self._process = None
         self._executor: Executor = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=worker.start,
-            initargs=(self._abort_file,),
+            initargs=(self._abort_file, self._error_file, self._pulse),
         )
-        self._process: BaseProcess | None = None
-        try:
-            with worker.spared_ctrl_c():
-                future = self._executor.submit(worker.load)
-            process_id = self.wait(future)
-        except BaseException:
-            self.close()
-            raise
+        with worker.spared_ctrl_c():
+            future = self._executor.submit(worker.load)
+        process_id = self.wait(future)
         self._process = next((p for p in multiprocessing.active_children() if p.pid == process_id), None)
+
+    def restart(self) -> None:
+        """Ends the process, if it lives, and starts another for the same model and plan.
+
+        What was submitted before is lost, and its futures must not be waited for; the model opens with the next call.
+
+        Raises:
+            EngineError: The process cannot start.
+        """
+        self._end(now=True)
+        self._abort_file.unlink(missing_ok=True)
+        self._error_file.unlink(missing_ok=True)
+        self._start()
 
     def __enter__(self) -> Self:
         return self
@@ -102,41 +142,100 @@ class Engine:
 
     def close(self, *, now: bool = False) -> None:
         """Ends the process; with `now`, in the middle of its work."""
-        if now and self._process is not None and self._process.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._end(now=now)
         self._folder.cleanup()
 
+    def _end(self, *, now: bool) -> None:
+        if now:
+            self._kill()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.pid is not None and self._process.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
     def _call(self, task: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return self.wait(self._submit(task, *args, **kwargs))
+
+    def _submit(self, task: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         try:
-            return self.wait(self._executor.submit(task, *args, **kwargs))
+            return self._executor.submit(task, *args, **kwargs)
         except BrokenProcessPool as exc:
-            raise EngineError(self._why_it_died()) from exc
+            raise self._why_it_died() from exc
 
     def wait(self, future: Future[_T]) -> _T:
         """The result of a submitted task.
 
         Raises:
-            EngineError: The process died; the message carries llama.cpp's last words.
+            EngineDiedError: The process ended, or was ended because a decode took too long; the message carries
+                llama.cpp's last words.
+            OutOfMemoryError: Memory ran out and the process lives.
         """
         try:
-            return future.result()
+            return self._watch(future)
         except BrokenProcessPool as exc:
-            raise EngineError(self._why_it_died()) from exc
+            raise self._why_it_died() from exc
+        except MemoryError as exc:
+            raise OutOfMemoryError(f"Memory ran out while {self.spec.path} was at work.") from exc
+        except LlamabenchError as exc:
+            if is_about_memory(str(exc)) and not isinstance(exc, OutOfMemoryError):
+                raise OutOfMemoryError(str(exc)) from exc
+            raise
 
-    def _why_it_died(self) -> str:
+    def _watch(self, future: Future[_T]) -> _T:
+        self._watchdog.begin(self._pulse[worker.N_DECODES], now_s=time.monotonic())
+        while not future.done():
+            try:
+                future.exception(timeout=self._watchdog.look_every_s)
+            except TimeoutError:
+                if self._look():
+                    self._is_hung = True
+                    self._kill()
+        self._look()
+        return future.result()
+
+    def _look(self) -> bool:
+        n_decodes, is_decoding = self._pulse[worker.N_DECODES], bool(self._pulse[worker.IS_DECODING])
+        return self._watchdog.is_hung(n_decodes, is_decoding=is_decoding, now_s=time.monotonic())
+
+    def _why_it_died(self) -> EngineDiedError:
+        path = self.spec.path
+        if self._is_hung:
+            return EngineDiedError(
+                f"llama.cpp was at one decode of {path} for more than {self._watchdog.limit_s:,.0f} s and was ended. "
+                "If the machine is that slow, allow more with --watchdog SECONDS, or 0 for any time.",
+                "hung",
+            )
         if self._abort_file.exists():
-            return f"llama.cpp gave up on {self.spec.path}: {self._abort_file.read_text(encoding='utf-8')}"
+            words = self._abort_file.read_text(encoding="utf-8", errors="replace")
+            return EngineDiedError(f"llama.cpp gave up on {path}: {words}", _cause(words))
         if self._process is None:
-            return f"The process that was to run {self.spec.path} ended before it was ready."
+            return EngineDiedError(f"The process that was to run {path} ended before it was ready.")
         self._process.join(timeout=5)
         code = self._process.exitcode
+        words = self._last_line()
         if code is None or code >= 0:
-            return f"The process that ran {self.spec.path} ended by itself (exit code {code})."
+            return EngineDiedError(
+                f"The process that ran {path} ended by itself (exit code {code}).{words}", _cause(words)
+            )
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        hint = " The system kills the largest process when memory runs out." if name == "SIGKILL" else ""
-        return f"The process that ran {self.spec.path} was ended by {name}.{hint}"
+        cause: Death = _cause(words)
+        if name == "SIGKILL":
+            words = " The system kills the largest process when memory runs out."
+            cause = "killed" if self._memory_kills == count_memory_kills() is not None else "memory"
+        elif name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            cause = "killed"
+        return EngineDiedError(f"The process that ran {path} was ended by {name}.{words}", cause)
+
+    def _last_line(self) -> str:
+        """What the process last wrote to its error stream, as a sentence after another; often nothing."""
+        try:
+            lines = self._error_file.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:
+            return ""
+        said = [line.strip() for line in lines if line.strip()]
+        return f" It said: {' / '.join(said[-2:])}" if said else ""
 
     def open(self, plan: Plan) -> str:
         """Opens the model for scoring with a plan, to be used from now on; the name of the scoring strategy.
@@ -169,10 +268,7 @@ class Engine:
 
     def submit_score(self, requests: Sequence[ScoreRequest]) -> Future[Answers]:
         """Starts scoring requests; pass the future to `wait`."""
-        try:
-            return self._executor.submit(worker.score, self.spec, requests)
-        except BrokenProcessPool as exc:
-            raise EngineError(self._why_it_died()) from exc
+        return self._submit(worker.score, self.spec, requests)
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult | Failure]:
         """Scores requests; one result each, in order."""

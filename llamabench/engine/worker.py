@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from ctypes import Array, c_uint64
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,19 +32,34 @@ from llamabench.records import (
 if TYPE_CHECKING:
     from llamabench.engine.session import Session
 
+PULSE_SIZE, N_DECODES, IS_DECODING = 2, 0, 1
+"""Length of the array of counts that the parent watches, and their places: decodes that ended, whether one may be
+under way."""
+
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
+
 _session: Session | None = None
 _abort_file: Path | None = None
+_pulse: Array[c_uint64] | None = None
 
 
-def start(abort_file: Path | None = None) -> None:
+def start(abort_file: Path | None = None, error_file: Path | None = None, pulse: Array[c_uint64] | None = None) -> None:
     """Prepares the process. Ctrl-C is the parent's to handle, and without the parent the model must not stay behind.
 
     Args:
         abort_file: File for the message of a failed llama.cpp assertion.
+        error_file: File that takes the error stream, where the C++ library writes its last words.
+        pulse: Memory shared with the parent for what it watches, (`PULSE_SIZE`,).
     """
-    global _abort_file
-    _abort_file = abort_file
+    global _abort_file, _pulse
+    _abort_file, _pulse = abort_file, pulse
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        # when memory runs out, the kernel should end this process: the one that holds the results can start another
+        _OOM_SCORE.write_text("1000")
+    if error_file is not None:
+        with error_file.open("ab", buffering=0) as file:
+            os.dup2(file.fileno(), 2)
     # an abort would otherwise attach a debugger
     os.environ["GGML_NO_BACKTRACE"] = "1"
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -85,8 +101,26 @@ def load() -> int:
         raise EngineError(
             f"llama-cpp-python cannot be loaded ({exc}). Reinstall it: pip install --force-reinstall llama-cpp-python"
         ) from exc
-    initialise(_abort_file)
+    initialise(_abort_file, _count_decode)
     return os.getpid()
+
+
+def _count_decode() -> None:
+    if _pulse is not None:
+        _pulse[N_DECODES] += 1
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """Says that the process is at work on sequences: a decode that does not end is noticed."""
+    if _pulse is None:
+        yield
+        return
+    _pulse[IS_DECODING] = 1
+    try:
+        yield
+    finally:
+        _pulse[IS_DECODING] = 0
 
 
 def _open(spec: ModelSpec) -> Session:
@@ -101,6 +135,12 @@ def _open(spec: ModelSpec) -> Session:
     return _session
 
 
+def _open_for_scoring(spec: ModelSpec) -> Session:
+    session = _open(spec)
+    assert session.strategy is not None  # opens the context, which is not watched
+    return session
+
+
 def open_model(spec: ModelSpec) -> str:
     """Opens a model for scoring; the name of the strategy."""
     return _open(spec).strategy.name
@@ -108,7 +148,9 @@ def open_model(spec: ModelSpec) -> str:
 
 def measure(spec: ModelSpec) -> PackSpeed:
     """Measures the pack size that scores fastest."""
-    return _open(spec).measure()
+    session = _open_for_scoring(spec)
+    with _watched():
+        return session.measure()
 
 
 def template_sha256(spec: ModelSpec) -> str | None:
@@ -125,14 +167,21 @@ def count_tokens(spec: ModelSpec, requests: Sequence[Request]) -> list[int]:
 
 def score(spec: ModelSpec, requests: Sequence[ScoreRequest]) -> Answers:
     """Scores requests; one result each, in order."""
-    return _open(spec).score(requests)
+    session = _open_for_scoring(spec)
+    with _watched():
+        return session.score(requests)
 
 
 def score_tokens(spec: ModelSpec, requests: Sequence[TokenRequest]) -> list[list[Scored]]:
     """Scores continuations given as tokens."""
-    return _open(spec).score_tokens(requests)
+    session = _open_for_scoring(spec)
+    with _watched():
+        return session.score_tokens(requests)
 
 
 def generate(spec: ModelSpec, requests: Sequence[GenerateRequest]) -> list[GenerateResult | Failure]:
     """Generates texts; one result for each request, in order."""
-    return _open(spec).generate(requests)
+    session = _open(spec)
+    assert session.generator is not None  # opens the context, which is not watched
+    with _watched():
+        return session.generate(requests)

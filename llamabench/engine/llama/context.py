@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as api
 
-from llamabench.engine.llama.library import last_words
+from llamabench.engine.llama.library import last_words, note_decode
 from llamabench.engine.llama.model import Model
 from llamabench.errors import EngineError
 from llamabench.records import ContextPlan, Plan
@@ -116,6 +116,7 @@ class Context:
             EngineError: llama.cpp reports that it could not.
         """
         status = api.llama_decode(self.handle, batch.struct)
+        note_decode()
         if status != 0:
             reason = "its memory has no room left" if status == 1 else last_words.tail()
             raise EngineError(f"llama.cpp could not decode {batch.struct.n_tokens} tokens (status {status}): {reason}.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class LastWords:
 
 last_words = LastWords()
 _is_initialised = False
+_on_decode: Callable[[], None] | None = None
 
 
 def _log(level: int, text: bytes, _user_data: object) -> None:
@@ -60,21 +62,30 @@ _on_log: Any = api.llama_log_callback(_log)
 _on_abort: Any = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(last_words.abort)
 
 
-def initialise(abort_file: Path | None = None) -> None:
+def initialise(abort_file: Path | None = None, on_decode: Callable[[], None] | None = None) -> None:
     """Starts llama.cpp with its log kept quiet.
 
     Args:
         abort_file: File that receives the message of a failed assertion before llama.cpp ends the process.
+        on_decode: Called after every decode.
     """
-    global _is_initialised
+    global _is_initialised, _on_decode
     if abort_file is not None:
         last_words.path = abort_file
+    if on_decode is not None:
+        _on_decode = on_decode
     if _is_initialised:
         return
     api.llama_log_set(_on_log, ctypes.c_void_p(0))
     _lib.ggml_set_abort_callback(_on_abort)
     api.llama_backend_init()
     _is_initialised = True
+
+
+def note_decode() -> None:
+    """Tells whoever asked to know that a decode has ended."""
+    if _on_decode is not None:
+        _on_decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,37 @@
+"""Whether memory was what a process died of: by llama.cpp's words, and by the kernel's count."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_WORDS = re.compile(
+    r"out of memory|out_of_memory|OutOf(Device|Host|Pool)?Memory|insufficient memory|cannot allocate memory"
+    r"|not enough (memory|space)|(failed|unable) to (re)?(alloc|reserve)|could not allocate|bad_alloc|MemoryError"
+    r"|cudaMalloc failed|memory allocation|allocation .*failed|\(status -2\)",
+    re.IGNORECASE,
+)
+"""How llama.cpp b0c1e57 (ggml-alloc.c, ggml-backend.cpp, ggml-cuda.cu, ggml-vulkan.cpp, ggml-metal) and the C++ library
+say that there was no memory; status -2 is `llama_decode`'s for it."""
+
+_KERNEL_COUNTS = Path("/proc/vmstat")
+
+
+def is_about_memory(words: str) -> bool:
+    """Whether a last message says that memory ran out.
+
+    >>> is_about_memory("ggml_gallocr_reserve_n_impl: failed to allocate CPU buffer of size 268435456")
+    True
+    >>> is_about_memory("GGML_ASSERT(n_tokens <= n_batch) failed")
+    False
+    """
+    return _WORDS.search(words) is not None
+
+
+def count_memory_kills() -> int | None:
+    """Processes that the kernel has killed for want of memory since it started; None where it does not tell."""
+    try:
+        lines = _KERNEL_COUNTS.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
