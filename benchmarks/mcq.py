@@ -102,7 +102,7 @@ def make_plan(engine: Engine, model: Path, *, longest: int, n_threads: int) -> P
     """
     machine = replace(read_machine(), devices=(), n_performance_cores=n_threads)
     plan = plan_run(read_model(model), machine, Demand(longest))
-    engine.open(plan)
+    plan = engine.open(plan)
     speed = engine.measure()
     chunk_tokens = int(np.clip(speed.tokens_per_s * runner._CHUNK_S, *runner._CHUNK_TOKENS))
     return replace(plan, pack_tokens=speed.n_tokens, chunk_tokens=chunk_tokens)

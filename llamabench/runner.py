@@ -239,7 +239,7 @@ def _find_unfinished(folders: Sequence[Path]) -> Run | None:
 
 
 def _with_measured_packs(plan: Plan, info: RunInfo, engine: Engine) -> Plan:
-    strategy = engine.open(plan)
+    plan = engine.open(plan)
     memory = SpeedMemory(data_folder() / "speed.json")
     key = speed_key(info.model, info.machine, plan)
     speed = memory.recall(key)
@@ -247,7 +247,7 @@ def _with_measured_packs(plan: Plan, info: RunInfo, engine: Engine) -> Plan:
         speed = engine.measure()
         memory.keep(key, speed)
     chunk_tokens = int(np.clip(speed.tokens_per_s * _CHUNK_S, *_CHUNK_TOKENS))
-    reason = f"Scoring {strategy}, {speed.n_tokens} tokens per decode: {speed.tokens_per_s:.0f} tokens/s when measured."
+    reason = f"{speed.n_tokens} tokens per decode: {speed.tokens_per_s:.0f} tokens/s when measured."
     return replace(plan, pack_tokens=speed.n_tokens, chunk_tokens=chunk_tokens, reasons=(*plan.reasons, reason))
 
 

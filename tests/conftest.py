@@ -6,7 +6,7 @@ import hashlib
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -134,10 +134,10 @@ class FakeEngine:
     def use(self, plan: Plan) -> None:
         self.plan = plan
 
-    def open(self, plan: Plan) -> str:
-        self.plan = plan
+    def open(self, plan: Plan) -> Plan:
+        self.plan = replace(plan, strategy="packed")
         self.script.calls.append("open")
-        return "packed"
+        return self.plan
 
     def measure(self) -> PackSpeed:
         self.script.calls.append("measure")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from typing import ParamSpec, Self, TypeVar
 from llamabench.engine import worker
 from llamabench.engine.deaths import count_memory_kills, is_about_memory
 from llamabench.engine.watchdog import Watchdog
-from llamabench.errors import Death, EngineDiedError, LlamabenchError, OutOfMemoryError
+from llamabench.errors import Death, EngineDiedError, EngineError, LlamabenchError, OutOfMemoryError
 from llamabench.records import (
     Answers,
     ContextPlan,
@@ -237,18 +238,52 @@ class Engine:
         said = [line.strip() for line in lines if line.strip()]
         return f" It said: {' / '.join(said[-2:])}" if said else ""
 
-    def open(self, plan: Plan) -> str:
-        """Opens the model for scoring with a plan, to be used from now on; the name of the scoring strategy.
+    def open(self, plan: Plan) -> Plan:
+        """Opens the model for scoring with a plan, to be used from now on.
+
+        Where the plan leaves the strategy open, the fastest one is taken that gives, in a probe, what one sequence
+        alone gives; one that ends the process is passed over like one that is wrong.
+
+        Returns:
+            The plan with its strategy, and what was found in its reasons.
 
         Raises:
-            ModelFileError: llama.cpp cannot load the file.
+            ModelFileError: llama.cpp cannot load the file, or it has no left-to-right probabilities.
             EngineError: A context cannot be opened.
         """
         self.use(plan)
-        return self._call(worker.open_model, self.spec)
+        if plan.strategy == "auto":
+            plan = self._choose_strategy(plan)
+            self.use(plan)
+        self._call(worker.open_model, self.spec)
+        return plan
+
+    def _choose_strategy(self, plan: Plan) -> Plan:
+        names = self._call(worker.list_strategies, self.spec)
+        reasons = list(plan.reasons)
+        for name in names:
+            self.use(replace(plan, strategy=name))
+            try:
+                check = self._call(worker.check_strategy, self.spec)
+            except EngineDiedError as exc:
+                if exc.is_out_of_memory or name == names[-1]:
+                    raise
+                reasons.append(f"Scoring {name} ended the process in a probe: {exc}")
+                self.restart()
+                continue
+            reasons.append(check.reason)
+            if check.is_exact:
+                return replace(plan, strategy=name, reasons=tuple(reasons))
+        raise EngineError(f"No way of scoring {self.spec.path} is exact: {' '.join(reasons)}")
+
+    def _settle_strategy(self) -> None:
+        """Chooses the strategy before the first score, where nobody called `open`."""
+        if self.spec.plan is not None and self.spec.plan.strategy == "auto":
+            self.open(self.spec.plan)
 
     def measure(self) -> PackSpeed:
         """Measures the pack size that scores fastest; about a second."""
+        self._settle_strategy()
         return self._call(worker.measure, self.spec)
 
     def use(self, plan: Plan) -> None:
@@ -268,6 +303,7 @@ class Engine:
 
     def submit_score(self, requests: Sequence[ScoreRequest]) -> Future[Answers]:
         """Starts scoring requests; pass the future to `wait`."""
+        self._settle_strategy()
         return self._submit(worker.score, self.spec, requests)
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult | Failure]:
@@ -287,6 +323,7 @@ class Engine:
             EngineError: A context or continuation is empty, too long, or has a token outside the vocabulary.
             ModelFileError: The model cannot be loaded or has no left-to-right probabilities.
         """
+        self._settle_strategy()
         return self._call(worker.score_tokens, self.spec, requests)
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult | Failure]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from llamabench.engine.llama import Batch, Context
 from llamabench.engine.packing import Pack, PackLimits, Read, TokenSequence, common_prefix, pack_sequences
-from llamabench.records import PackSpeed
+from llamabench.records import PackSpeed, StrategyName
 
 _ROWS_AT_ONCE = 16
 """Rows of logits whose exponentials are taken together: they fit into the processor's cache."""
@@ -37,9 +37,10 @@ class SequenceScore:
 
 
 class ScoringStrategy(Protocol):
-    """A way to score sequences that is exact for a kind of memory."""
+    """A way to score sequences that is exact for a kind of memory; `n_decoded` counts tokens."""
 
-    name: str
+    name: StrategyName
+    n_decoded: int
 
     def score(self, sequences: Sequence[TokenSequence]) -> list[SequenceScore]:
         """Scores sequences, in the order given; none may be longer than `max_tokens`."""
@@ -49,7 +50,7 @@ class ScoringStrategy(Protocol):
         """Most tokens that a sequence may have."""
 
 
-class _Sheet:
+class Sheet:
     """Collects log-probabilities as they come."""
 
     def __init__(self, sequences: Sequence[TokenSequence]):
@@ -105,7 +106,7 @@ class PackedScoring:
         pack_tokens: Tokens to put into one decode.
     """
 
-    name = "packed"
+    name: StrategyName = "packed"
 
     def __init__(self, context: Context, pack_tokens: int):
         plan = context.plan
@@ -126,7 +127,7 @@ class PackedScoring:
 
     def score(self, sequences: Sequence[TokenSequence]) -> list[SequenceScore]:
         """Scores sequences, in the order given."""
-        sheet = _Sheet(sequences)
+        sheet = Sheet(sequences)
         prefix = common_prefix(sequences)
         is_held = bool(prefix) and self._held == prefix
         if not is_held:
@@ -137,7 +138,7 @@ class PackedScoring:
         self._held = prefix
         return sheet.scores()
 
-    def _decode(self, pack: Pack, sheet: _Sheet) -> None:
+    def _decode(self, pack: Pack, sheet: Sheet) -> None:
         context = self._context
         for sequence, length in pack.loans:
             context.copy(0, sequence, length)
@@ -154,13 +155,20 @@ class PackedScoring:
 
 
 class SingleScoring:
-    """Decodes one sequence after the other from an empty memory; exact on every causal model, and slow."""
+    """Decodes one sequence after the other from an empty memory; exact on every causal model, and slow.
 
-    name = "one at a time"
+    Args:
+        context: Any context.
+        n_tokens: Most tokens in one decode; as many as the context takes by default.
+    """
 
-    def __init__(self, context: Context):
+    name: StrategyName = "single"
+
+    def __init__(self, context: Context, n_tokens: int | None = None):
+        plan = context.plan
         self._context = context
-        self._batch = Batch(context.plan.n_batch, 1)
+        self._batch = Batch(plan.n_batch, 1)
+        self._step = min(plan.n_batch, plan.n_outputs_max, n_tokens or plan.n_batch)
         self.n_decoded = 0
 
     @property
@@ -170,21 +178,20 @@ class SingleScoring:
 
     def score(self, sequences: Sequence[TokenSequence]) -> list[SequenceScore]:
         """Scores sequences, in the order given."""
-        sheet = _Sheet(sequences)
+        sheet = Sheet(sequences)
         for number, sequence in enumerate(sequences):
             self._context.clear()
             self._decode(number, sequence, sheet)
         return sheet.scores()
 
-    def _decode(self, number: int, sequence: TokenSequence, sheet: _Sheet) -> None:
+    def _decode(self, number: int, sequence: TokenSequence, sheet: Sheet) -> None:
         decoded = sequence.decoded
-        step = min(self._context.plan.n_batch, self._context.plan.n_outputs_max)
         first = sequence.n_context - 1
-        for start in range(0, len(decoded), step):
-            positions = list(range(start, min(start + step, len(decoded))))
+        for start in range(0, len(decoded), self._step):
+            positions = list(range(start, min(start + self._step, len(decoded))))
             scored = [p for p in positions if p >= first]
             self._batch.fill(
-                list(decoded[start : start + step]),
+                list(decoded[start : start + self._step]),
                 positions,
                 sequences=[[0]] * len(positions),
                 outputs=[p - start for p in scored],
@@ -194,13 +201,6 @@ class SingleScoring:
             reads = [Read(row, number, p - first, sequence.tokens[p + 1]) for row, p in enumerate(scored)]
             if reads:
                 sheet.enter(self._context.logits(len(reads)), reads)
-
-
-def choose_strategy(context: Context, pack_tokens: int) -> PackedScoring | SingleScoring:
-    """The fastest strategy that is exact on this model's memory; packing needs a sequence beside the path."""
-    if context.model.has_cache_per_token and context.plan.n_seq_max > 1:
-        return PackedScoring(context, pack_tokens)
-    return SingleScoring(context)
 
 
 def measure_pack_size(context: Context, usual: int) -> PackSpeed:

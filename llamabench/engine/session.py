@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from llamabench.engine.encoding import EncodedPair, Encoder
 from llamabench.engine.generation import Generator
 from llamabench.engine.llama import Context, Model
 from llamabench.engine.packing import TokenSequence
-from llamabench.engine.scoring import PackedScoring, SequenceScore, SingleScoring, choose_strategy, measure_pack_size
+from llamabench.engine.scoring import ScoringStrategy, SequenceScore, measure_pack_size
+from llamabench.engine.strategy import check_strategy, list_strategies, make_strategy
 from llamabench.errors import EngineError, ModelFileError
 from llamabench.records import (
     Answers,
@@ -25,6 +27,8 @@ from llamabench.records import (
     Scored,
     ScoreRequest,
     ScoreResult,
+    StrategyCheck,
+    StrategyName,
     TokenRequest,
 )
 
@@ -46,13 +50,23 @@ class Session:
         self.model = Model(spec.path, spec.plan)
         self.encoder = Encoder(self.model, spec.chat_template)
         self._context: Context | None = None
-        self._strategy: PackedScoring | SingleScoring | None = None
+        self._is_for_scoring = False
+        self._strategy: ScoringStrategy | None = None
         self._generator: Generator | None = None
 
     @property
     def _plan(self) -> Plan:
         assert self.spec.plan is not None, "only a tokeniser is open"
         return self.spec.plan
+
+    def adopt(self, spec: ModelSpec) -> bool:
+        """Takes over a spec that the open model and context serve as well; whether they do."""
+        if _as_opened(spec) != _as_opened(self.spec):
+            return False
+        if spec != self.spec:
+            self.spec = spec
+            self._strategy = None
+        return True
 
     def close(self) -> None:
         """Frees context and model."""
@@ -72,14 +86,33 @@ class Session:
         self._close_context()
         plan = self._plan.scoring if for_scoring else self._plan.generation
         self._context = Context(self.model, plan, self._plan)
+        self._is_for_scoring = for_scoring
         return self._context
 
+    def _scoring_context(self) -> Context:
+        if self._context is None or not self._is_for_scoring:
+            return self._open_context(for_scoring=True)
+        return self._context
+
+    def list_strategies(self) -> tuple[StrategyName, ...]:
+        """The ways to score this model, fastest first."""
+        return list_strategies(self._scoring_context())
+
+    def check_strategy(self) -> StrategyCheck:
+        """Tries the plan's strategy out against one sequence at a time."""
+        assert self._plan.strategy != "auto", "a strategy by its name"
+        return check_strategy(self._plan.strategy, self._scoring_context())
+
     @property
-    def strategy(self) -> PackedScoring | SingleScoring:
+    def strategy(self) -> ScoringStrategy:
         """How sequences are scored; opens the scoring context."""
         if self._strategy is None:
-            self._strategy = choose_strategy(self._open_context(for_scoring=True), self._plan.pack_tokens)
+            self._strategy = self._make_strategy(self._scoring_context())
         return self._strategy
+
+    def _make_strategy(self, context: Context) -> ScoringStrategy:
+        assert self._plan.strategy != "auto", "the parent chooses"
+        return make_strategy(self._plan.strategy, context, self._plan.pack_tokens)
 
     @property
     def generator(self) -> Generator:
@@ -90,12 +123,8 @@ class Session:
 
     def measure(self) -> PackSpeed:
         """The pack size that scores fastest."""
-        assert self.strategy is not None
-        assert self._context is not None
-        speed = measure_pack_size(self._context, self._plan.pack_tokens)
-        # measuring emptied the memory, so what the strategy believes it holds is gone
-        self._strategy = choose_strategy(self._context, self._plan.pack_tokens)
-        return speed
+        self._strategy = None  # measuring empties the memory, so what a strategy believes it holds is gone
+        return measure_pack_size(self._scoring_context(), self._plan.pack_tokens)
 
     def count_tokens(self, request: Request) -> int:
         """Tokens that a request needs in the context: its longest continuation, or all it may generate, included.
@@ -176,6 +205,13 @@ class Session:
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult | Failure]:
         """Generates texts; one result for each request, in order."""
         return self.generator.generate(requests)
+
+
+def _as_opened(spec: ModelSpec) -> ModelSpec:
+    """A spec without what can change while the model is open."""
+    if spec.plan is None:
+        return spec
+    return replace(spec, plan=replace(spec.plan, strategy="auto", pack_tokens=0, chunk_tokens=0, reasons=()))
 
 
 def _too_long(n_tokens: int, room: int) -> str:

@@ -26,6 +26,8 @@ from llamabench.records import (
     Request,
     Scored,
     ScoreRequest,
+    StrategyCheck,
+    StrategyName,
     TokenRequest,
 )
 
@@ -127,7 +129,7 @@ def _open(spec: ModelSpec) -> Session:
     global _session
     from llamabench.engine.session import Session
 
-    if _session is not None and _session.spec != spec:
+    if _session is not None and not _session.adopt(spec):
         _session.close()
         _session = None
     if _session is None:
@@ -141,9 +143,21 @@ def _open_for_scoring(spec: ModelSpec) -> Session:
     return session
 
 
-def open_model(spec: ModelSpec) -> str:
-    """Opens a model for scoring; the name of the strategy."""
-    return _open(spec).strategy.name
+def open_model(spec: ModelSpec) -> None:
+    """Opens a model for scoring."""
+    _open_for_scoring(spec)
+
+
+def list_strategies(spec: ModelSpec) -> tuple[StrategyName, ...]:
+    """Opens a model for scoring; the ways to score it, fastest first."""
+    return _open(spec).list_strategies()
+
+
+def check_strategy(spec: ModelSpec) -> StrategyCheck:
+    """Tries the strategy of the plan out against one sequence at a time."""
+    session = _open_for_scoring(spec)
+    with _watched():
+        return session.check_strategy()
 
 
 def measure(spec: ModelSpec) -> PackSpeed:

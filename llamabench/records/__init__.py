@@ -39,6 +39,8 @@ from llamabench.records.planning import (
     ModelSpec,
     PackSpeed,
     Plan,
+    StrategyCheck,
+    StrategyName,
 )
 from llamabench.records.run import (
     RunInfo,
@@ -79,6 +81,8 @@ __all__ = [
     "ScoreRequest",
     "ScoreResult",
     "Scored",
+    "StrategyCheck",
+    "StrategyName",
     "SuiteChoice",
     "TextPrompt",
     "TokenRequest",

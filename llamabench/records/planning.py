@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+StrategyName = Literal["packed", "copied", "single"]
+"""How sequences are scored: packed with shared tokens, contexts once with their state copied, one at a time."""
+
 DeviceKind = Literal["cpu", "gpu", "igpu", "accel"]
 
 
@@ -127,6 +130,7 @@ class Plan:
         scoring: The context for log-probabilities.
         generation: The context for generated text.
         pack_tokens: Tokens put into one packed batch; measured when the model is first opened.
+        strategy: How sequences are scored; `auto` until the model was tried out.
         chunk_tokens: Tokens of new text, about, that are asked for and stored together; some seconds of work.
         kv_type: Type of the KV cache; only `f16` keeps results comparable.
         flash_attention: Whether flash attention is used, or left to llama.cpp.
@@ -140,6 +144,7 @@ class Plan:
     scoring: ContextPlan
     generation: ContextPlan
     pack_tokens: int
+    strategy: StrategyName | Literal["auto"] = "auto"
     chunk_tokens: int = 2048
     kv_type: str = "f16"
     flash_attention: Literal["auto", "on", "off"] = "auto"
@@ -167,3 +172,22 @@ class PackSpeed(NamedTuple):
 
     n_tokens: int
     tokens_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyCheck:
+    """How a scoring strategy did in a probe against one sequence at a time.
+
+    Attributes:
+        strategy: Its name.
+        difference: Root mean square difference of a token's log-probability, None where llama.cpp refused it.
+        noise: llama.cpp's own noise, the same measure.
+        is_exact: Whether the difference is no more than noise.
+        reason: The finding in a sentence.
+    """
+
+    strategy: StrategyName
+    difference: float | None
+    noise: float
+    is_exact: bool
+    reason: str

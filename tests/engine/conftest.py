@@ -102,6 +102,7 @@ def small_plan() -> Plan:
         scoring=SMALL_SCORING,
         generation=SMALL_GENERATION,
         pack_tokens=48,
+        strategy="packed",
         flash_attention="off",
     )
 

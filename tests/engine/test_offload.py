@@ -50,7 +50,7 @@ before = read_backend().devices
 request = ScoreRequest("a", TextPrompt("The sky on a clear day is"), (" blue", " green", " made of stone"))
 found = {}
 for n_layers in (0, 3, 5):
-    plan = replace(PLAIN_PLAN, n_gpu_layers=n_layers, n_threads=1, flash_attention="off")
+    plan = replace(PLAIN_PLAN, strategy="packed", n_gpu_layers=n_layers, n_threads=1, flash_attention="off")
     session = Session(ModelSpec(sys.argv[2], plan))
     result = session.score([request]).results[0]
     found[n_layers] = [scored.logprob_sum for scored in result.continuations]

@@ -114,7 +114,7 @@ def test_engine_scores_generates_and_ends(demo_model: Path, capfd: pytest.Captur
         assert len(tokens.token_logprobs) == 2
         assert engine.count_tokens([QUESTION]) == [33]
         assert len(engine.template_sha256() or "") == 64
-        assert engine.open(dataclasses.replace(PLAIN_PLAN, pack_tokens=64)) == "packed"
+        assert engine.open(dataclasses.replace(PLAIN_PLAN, pack_tokens=64)).strategy == "packed"
         assert engine.score([QUESTION])[0].id == "q"
         process_id, folder = engine.process_id, Path(engine._folder.name)
         assert process_id is not None

@@ -18,15 +18,15 @@ from llamabench.engine.scoring import (
     PackedScoring,
     SequenceScore,
     SingleScoring,
-    choose_strategy,
     log_normalisers,
     measure_pack_size,
 )
+from llamabench.engine.strategy import list_strategies, make_strategy
 from llamabench.errors import EngineError
-from llamabench.records import ContextPlan, Plan
+from llamabench.records import ContextPlan, Plan, StrategyName
 
-PACKED = ("deepseek2-moe", "gemma3-dense", "gpt-oss-moe", "llama-dense", "qwen3moe-moe")
-SINGLE = ("lfm2-dense", "mamba2-dense", "minimax-01-moe", "qwen35-dense")
+ATTENTION = ("deepseek2-moe", "gemma3-dense", "gpt-oss-moe", "llama-dense", "qwen3moe-moe")
+STATEFUL = ("lfm2-dense", "mamba2-dense", "minimax-01-moe", "qwen35-dense")
 EXACT = 1e-5
 """Per token, for F32 weights without flash attention; what is left comes from the f16 cache."""
 
@@ -133,16 +133,45 @@ def test_packed_equals_alone_in_narrow_contexts(
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("pack_tokens", [16, 64])
-@pytest.mark.parametrize("name", PACKED)
-def test_packed_equals_alone_on_architectures(
-    name: str, pack_tokens: int, shared_data: Path, open_context: OpenContext, open_reference: OpenReference
+@pytest.mark.parametrize(
+    ("strategy_name", "pack_tokens"), [("packed", 16), ("packed", 64), ("copied", 64), ("single", 64)]
+)
+@pytest.mark.parametrize("name", ATTENTION)
+def test_every_strategy_equals_alone_on_attention(
+    name: str,
+    strategy_name: StrategyName,
+    pack_tokens: int,
+    shared_data: Path,
+    open_context: OpenContext,
+    open_reference: OpenReference,
 ) -> None:
     path = shared_data / "archs" / f"{name}.gguf"
     sequences = make_sequences()
-    strategy = choose_strategy(open_context(path), pack_tokens)
-    assert isinstance(strategy, PackedScoring)
-    assert differences(strategy.score(sequences), sequences, open_reference(path)).max() < EXACT
+    context = open_context(path)
+    assert list_strategies(context) == ("packed", "copied", "single")
+    scores = make_strategy(strategy_name, context, pack_tokens).score(sequences)
+    assert differences(scores, sequences, open_reference(path)).max() < EXACT
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("strategy_name", "pack_tokens"), [("copied", 7), ("copied", 64), ("single", 64)])
+@pytest.mark.parametrize("name", STATEFUL)
+def test_every_strategy_equals_alone_on_states(
+    name: str,
+    strategy_name: StrategyName,
+    pack_tokens: int,
+    shared_data: Path,
+    open_context: OpenContext,
+    open_reference: OpenReference,
+) -> None:
+    path = shared_data / "archs" / f"{name}.gguf"
+    sequences = make_sequences()
+    context = open_context(path)
+    assert list_strategies(context) == ("copied", "single")
+    strategy = make_strategy(strategy_name, context, pack_tokens)
+    reference = open_reference(path)
+    for chunk in (sequences, sequences[::-1], sequences[5:9]):
+        assert differences(strategy.score(chunk), chunk, reference).max() < EXACT
 
 
 @pytest.mark.model
@@ -180,18 +209,6 @@ def test_sliding_window_keeps_what_later_sequences_need(
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("name", SINGLE)
-def test_single_equals_alone_on_architectures(
-    name: str, shared_data: Path, open_context: OpenContext, open_reference: OpenReference
-) -> None:
-    path = shared_data / "archs" / f"{name}.gguf"
-    sequences = make_sequences()[::4]
-    strategy = choose_strategy(open_context(path), 64)
-    assert isinstance(strategy, SingleScoring)
-    assert differences(strategy.score(sequences), sequences, open_reference(path)).max() < EXACT
-
-
-@pytest.mark.model
 def test_single_equals_alone(demo_model: Path, open_context: OpenContext, open_reference: OpenReference) -> None:
     sequences = make_sequences()
     scores = SingleScoring(open_context(demo_model)).score(sequences)
@@ -207,24 +224,30 @@ def test_packing_differs_no_more_than_another_ubatch(
     plain, *others = (open_reference(path, flash="auto", n_ubatch=n_ubatch) for n_ubatch in (256, 1, 16))
     solo = [SequenceScore(plain.logprobs(s.tokens, s.n_context), False) for s in sequences]
     noise = max(differences(solo, sequences, other).max() for other in others)
-    packed = choose_strategy(open_context(path, flash_attention="auto"), 64).score(sequences)
+    packed = PackedScoring(open_context(path, flash_attention="auto"), 64).score(sequences)
     assert differences(packed, sequences, plain).max() <= 3 * noise
 
 
 @pytest.mark.model
-def test_chunk_does_not_depend_on_what_came_before(demo_model: Path, open_context: OpenContext) -> None:
+@pytest.mark.parametrize("name", ["packed", "copied"])
+def test_chunk_does_not_depend_on_what_came_before(
+    name: StrategyName, demo_model: Path, open_context: OpenContext
+) -> None:
     chunk = make_sequences(seed=1)
-    fresh = PackedScoring(open_context(demo_model), 48).score(chunk)
-    strategy = PackedScoring(open_context(demo_model), 48)
+    fresh = make_strategy(name, open_context(demo_model), 48).score(chunk)
+    strategy = make_strategy(name, open_context(demo_model), 48)
     for earlier in (make_sequences(seed=2), make_sequences(seed=3, n_primer=1), chunk[:1], chunk[::-1]):
         strategy.score(earlier)
         assert same_bits(strategy.score(chunk), fresh)
 
 
 @pytest.mark.model
-def test_held_prefix_is_not_decoded_again_and_changes_no_bit(demo_model: Path, open_context: OpenContext) -> None:
+@pytest.mark.parametrize("name", ["packed", "copied"])
+def test_held_prefix_is_not_decoded_again_and_changes_no_bit(
+    name: StrategyName, demo_model: Path, open_context: OpenContext
+) -> None:
     chunk = make_sequences()
-    strategy = PackedScoring(open_context(demo_model), 48)
+    strategy = make_strategy(name, open_context(demo_model), 48)
     first = strategy.score(chunk)
     n_first = strategy.n_decoded
     second = strategy.score(chunk)
@@ -242,9 +265,9 @@ def test_order_of_a_chunk_changes_no_bit(demo_model: Path, open_context: OpenCon
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("strategy_type", [PackedScoring, SingleScoring])
+@pytest.mark.parametrize("name", ["packed", "copied", "single"])
 def test_greedy_continuation_is_recognised(
-    strategy_type: type[PackedScoring | SingleScoring],
+    name: StrategyName,
     demo_model: Path,
     open_context: OpenContext,
     open_reference: OpenReference,
@@ -254,8 +277,7 @@ def test_greedy_continuation_is_recognised(
     likeliest: tuple[int, ...] = ()
     for _ in range(3):
         likeliest += (int(reference.logits(context + likeliest)[-1].argmax()),)
-    opened = open_context(demo_model)
-    strategy = PackedScoring(opened, 48) if strategy_type is PackedScoring else SingleScoring(opened)
+    strategy = make_strategy(name, open_context(demo_model), 48)
     other = (*likeliest[:2], likeliest[2] ^ 1)
     scores = strategy.score([TokenSequence(context + tail, len(context)) for tail in (likeliest, other)])
     assert [score.is_greedy for score in scores] == [True, False]
@@ -263,13 +285,19 @@ def test_greedy_continuation_is_recognised(
 
 @pytest.mark.model
 @pytest.mark.parametrize("n_scored", [1, 6, 150])
-@pytest.mark.parametrize(("n_sequences", "name"), [(1, "one at a time"), (2, "packed"), (8, "packed")])
+@pytest.mark.parametrize(
+    ("n_sequences", "name"), [(1, "single"), (2, "packed"), (8, "packed"), (2, "copied"), (8, "copied")]
+)
 def test_sequences_as_long_as_allowed(
-    n_sequences: int, name: str, n_scored: int, demo_model: Path, open_context: OpenContext, open_reference: Any
+    n_sequences: int,
+    name: StrategyName,
+    n_scored: int,
+    demo_model: Path,
+    open_context: OpenContext,
+    open_reference: Any,
 ) -> None:
     plan = ContextPlan(256, n_sequences, n_batch=64, n_ubatch=64, n_outputs_max=64, kv_unified=True)
-    strategy = choose_strategy(open_context(demo_model, scoring=plan), 48)
-    assert strategy.name == name
+    strategy = make_strategy(name, open_context(demo_model, scoring=plan), 48)
     n_context = strategy.max_tokens - n_scored
     rng = np.random.default_rng(0)
     context = tuple(rng.integers(3, 250, n_context).tolist())
@@ -280,12 +308,13 @@ def test_sequences_as_long_as_allowed(
 
 
 @pytest.mark.model
+@pytest.mark.parametrize("name", ["packed", "copied"])
 def test_failed_decode_leaves_nothing_behind(
-    demo_model: Path, open_context: OpenContext, monkeypatch: pytest.MonkeyPatch
+    name: StrategyName, demo_model: Path, open_context: OpenContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chunk = make_sequences()
     opened = open_context(demo_model)
-    strategy = PackedScoring(opened, 48)
+    strategy = make_strategy(name, opened, 48)
     expected = strategy.score(chunk)
     decode, n_left = opened.decode, iter(range(3))
 

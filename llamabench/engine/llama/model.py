@@ -71,6 +71,9 @@ class Model:
             return "it has an encoder: its decoder does not read the prompt from left to right"
         if not api.llama_model_has_decoder(self.handle):
             return "it has no decoder: it makes embeddings"
+        if self.metadata("general.architecture") == "cogvlm":
+            # src/models/cogvlm.cpp leaves out `inp_out_ids`
+            return "llama.cpp returns other rows of its logits than those asked for"
         return None
 
     def metadata(self, key: str) -> str | None:
