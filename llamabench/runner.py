@@ -11,7 +11,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -21,13 +20,13 @@ import numpy as np
 from llamabench import __version__, selection
 from llamabench.data.cache import Dataset, data_folder, find_dataset
 from llamabench.engine.process import Engine
+from llamabench.engine.recovery import Scorer, open_with_less
 from llamabench.errors import EngineError, LlamabenchError, StoreError, UnknownNameError
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.machine import read_machine
 from llamabench.hardware.planner import plan_run
 from llamabench.hardware.speed import SpeedMemory, speed_key
 from llamabench.records import (
-    Answers,
     Demand,
     GenerateRequest,
     Item,
@@ -65,6 +64,9 @@ class Progress(Protocol):
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
         """Items of a suite are stored; speed in decoded tokens per second, None when none were decoded now."""
 
+    def note(self, text: str) -> None:
+        """Something went wrong and was got over."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -80,6 +82,7 @@ class RunOptions:
         use_chat: Whether conversations go through the chat template; None when the model has one.
         chat_template: Template to use instead of the file's.
         is_demo: Whether the model is the untrained demo model.
+        watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
     """
 
     model: Path
@@ -91,6 +94,7 @@ class RunOptions:
     use_chat: bool | None = None
     chat_template: str | None = None
     is_demo: bool = False
+    watchdog_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ def run(options: RunOptions, progress: Progress) -> Run:
     """
     found = _find_suites(options.suites)
     model = read_model(options.model)
-    with Engine(model.path, chat_template=options.chat_template) as engine:
+    with Engine(model.path, chat_template=options.chat_template, watchdog_s=options.watchdog_s) as engine:
         template = engine.template_sha256() if options.use_chat is not False else None
         if options.use_chat and template is None:
             raise EngineError(f"{options.model} holds no chat template, so --chat is not possible without one.")
@@ -144,9 +148,9 @@ def run(options: RunOptions, progress: Progress) -> Run:
         stored = _open_run(options, model, tasks, engine=engine, template=template)
         try:
             progress.begin(stored)
-            engine.use(stored.info.plan)
+            scorer = _make_scorer(stored, engine, progress)
             for task in tasks:
-                _run_suite(stored, task, engine, progress)
+                _run_suite(stored, task, scorer, progress)
             stored.finish()
         except BaseException:
             stored.close()
@@ -223,7 +227,10 @@ def _open_run(
             # the folder is tried before the model is loaded: better to fail in the first second
             free = next(itertools.islice(_folders(options.out, model, run_id), len(existing), None))
             stored = undo.enter_context(Run.create(free, info))
-        stored.replace_info(replace(info, plan=_with_measured_packs(plan, info, engine)))
+        measured = open_with_less(
+            engine, plan, lambda plan: _with_measured_packs(plan, info, engine), note=stored.add_event
+        )
+        stored.replace_info(replace(info, plan=measured))
         undo.pop_all()
     return stored
 
@@ -303,35 +310,39 @@ def _measure_demand(tasks: Sequence[_Task], engine: Engine) -> Demand:
 # --- one suite ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """Items asked for together, the place of the first of them, and their answers to come."""
+def _make_scorer(stored: Run, engine: Engine, progress: Progress) -> Scorer:
+    def note(kind: str, text: str) -> None:
+        stored.add_event(kind, text)
+        progress.note(text)
 
-    items: list[Item]
-    first: int
-    answers: Future[Answers]
+    def replan(plan: Plan) -> None:
+        # the run goes on with it, also when it is resumed
+        stored.replace_info(replace(stored.info, plan=plan))
+
+    engine.use(stored.info.plan)
+    return Scorer(engine, stored.info.plan, note=note, replan=replan)
 
 
-def _run_suite(stored: Run, task: _Task, engine: Engine, progress: Progress) -> None:
+def _run_suite(stored: Run, task: _Task, scorer: Scorer, progress: Progress) -> None:
     name = task.suite.NAME
     done = stored.done_ids(name)
     n_total = len(task.chosen)
     n_done = len(done)
     progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=None)
-    in_flight: deque[_Chunk] = deque()
+    in_flight: deque[tuple[int, list[Item]]] = deque()
     chunks = _missing_chunks(task, stored.info.plan, done)
     started = time.perf_counter()
     while True:
         while len(in_flight) < _IN_FLIGHT and (chunk := next(chunks, None)) is not None:
-            first, items = chunk
-            in_flight.append(_Chunk(items, first, engine.submit_score(_score_requests(items))))
+            scorer.submit([_score_requests(item) for item in chunk[1]])
+            in_flight.append(chunk)
         if not in_flight:
             break
-        oldest = in_flight.popleft()
-        answers = engine.wait(oldest.answers)
-        rows = _score_items(task.suite, oldest.items, answers.results)
+        answers = scorer.next()
+        first, items = in_flight.popleft()
+        rows = _score_items(task.suite, items, answers.results)
         seconds = time.perf_counter() - started
-        stored.commit_chunk(name, rows, first=oldest.first, seconds=seconds)
+        stored.commit_chunk(name, rows, first=first, seconds=seconds)
         started = time.perf_counter()
         n_done += len(rows)
         progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=answers.n_decoded / max(seconds, 1e-9))
@@ -347,9 +358,8 @@ def _missing_chunks(task: _Task, plan: Plan, done: set[str]) -> Iterator[tuple[i
         first += len(items)
 
 
-def _score_requests(items: Sequence[Item]) -> list[ScoreRequest]:
-    requests = [request for item in items for request in item.requests]
-    return [request for request in requests if isinstance(request, ScoreRequest)]
+def _score_requests(item: Item) -> list[ScoreRequest]:
+    return [request for request in item.requests if isinstance(request, ScoreRequest)]
 
 
 def _score_items(suite: Suite, items: Sequence[Item], results: Sequence[Result]) -> list[ItemRow]:

@@ -115,7 +115,14 @@ class FakeEngine:
 
     script: EngineScript
 
-    def __init__(self, path: str | Path, plan: Plan | None = None, chat_template: str | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        plan: Plan | None = None,
+        chat_template: str | None = None,
+        *,
+        watchdog_s: float | None = None,
+    ):
         self.plan = plan
         self.n_waits = 0
 
@@ -138,6 +145,9 @@ class FakeEngine:
         self.plan = replace(plan, strategy="packed")
         self.script.calls.append("open")
         return self.plan
+
+    def restart(self) -> None:
+        self.script.calls.append("restart")
 
     def measure(self) -> PackSpeed:
         self.script.calls.append("measure")

@@ -190,20 +190,24 @@ def test_a_run_killed_while_it_begins_goes_on(commands: Commands, reference: Sto
     check_goes_on(commands, tmp_path, reference, n_before=count_items(tmp_path))
 
 
-def test_a_killed_worker_is_one_clear_error(commands: Commands, reference: Stored, tmp_path: Path) -> None:
+def test_a_killed_worker_is_started_again(commands: Commands, reference: Stored, tmp_path: Path) -> None:
+    rng = random.Random(5)
     process = commands.start(tmp_path)
-    wait_for_items(process, tmp_path, random.Random(5).randint(1, N_ITEMS // 2))
-    (worker,) = [child for child in children_of(process) if "spawn_main" in " ".join(child.cmdline())]
-    worker.kill()
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (1, "")
-    assert "Traceback" not in err
-    error, saved = err.splitlines()[-2:]
-    assert re.match(r"Error: The process that ran \S+ was ended by SIGKILL\.", error)
-    assert re.search(r"\d+ of 30 items of \w+ are saved in \S+ The same command goes on from there\.", saved)
-    n_before = count_items(tmp_path)
-    assert f"{min(n_before, LIMIT)} of 30 items of bbq" in saved
-    check_goes_on(commands, tmp_path, reference, n_before=n_before)
+    killed: set[int] = set()
+    for n_items in sorted(rng.sample(range(1, N_ITEMS - 12), 2)):
+        wait_for_items(process, tmp_path, n_items)
+        (worker,) = [child for child in children_of(process) if "spawn_main" in " ".join(child.cmdline())]
+        killed.add(worker.pid)
+        worker.kill()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert read(tmp_path) == reference
+    events = query(tmp_path, "SELECT kind, text FROM event")
+    assert {kind for kind, _ in events} == {"restarted"}
+    assert 1 <= len(events) <= len(killed) == 2
+    for _, text in events:
+        assert re.match(r"The engine was restarted.*The process that ran \S+ was ended by SIGKILL\.", text)
+        assert text in err
 
 
 def test_ctrl_c_saves_what_is_done(commands: Commands, reference: Stored, tmp_path: Path) -> None:

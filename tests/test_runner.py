@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from llamabench import runner
-from llamabench.errors import DataError, EngineError, LlamabenchError, StoreError, UnknownNameError
+from llamabench.errors import DataError, EngineError, LlamabenchError, ModelFileError, StoreError, UnknownNameError
 from llamabench.records import Failure, PackSpeed, Scored, ScoreRequest, ScoreResult
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
@@ -26,6 +26,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.begun: list[Path] = []
+        self.notes: list[str] = []
         self.steps: list[tuple[str, int, int]] = []
 
     def begin(self, run: Run) -> None:
@@ -33,6 +34,9 @@ class Watcher:
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
         self.steps.append((suite, n_done, n_total))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 @pytest.fixture
@@ -49,8 +53,8 @@ def finish(options: RunOptions) -> Path:
 def cut_short(options: RunOptions, script: Any, n_chunks: int) -> Path:
     """Let a run fail after some chunks; its folder."""
     watcher = Watcher()
-    script.fail_after, script.failure = n_chunks, EngineError("It died.")
-    with pytest.raises(EngineError, match="It died"):
+    script.fail_after, script.failure = n_chunks, ModelFileError("It died.")
+    with pytest.raises(ModelFileError, match="It died"):
         runner.run(options, watcher)
     script.fail_after = None
     return watcher.begun[0]

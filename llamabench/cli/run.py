@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,13 @@ DEFAULT_OUT = Path("llamabench-runs")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Jinja2 file to use instead of the model's own chat template.",
 )
+@click.option(
+    "--watchdog",
+    "watchdog_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="End a decode that takes longer, and try again; 0 for never. [50 times the longest so far, at least 120]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress on the error stream.")
 def command(
@@ -52,6 +60,7 @@ def command(
     resume: bool | None,
     chat: bool | None,
     chat_template: Path | None,
+    watchdog_s: float | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -74,6 +83,7 @@ def command(
         use_chat=chat,
         chat_template=_read_template(chat_template, found),
         is_demo=found.is_demo,
+        watchdog_s=watchdog_s,
     )
     return run_and_show(options, as_json=as_json, quiet=quiet)
 
@@ -129,6 +139,13 @@ class _Bar:
         if tokens_per_s is not None:
             self._bar.set_postfix_str(f"{tokens_per_s:,.0f} tokens/s", refresh=False)
         self._bar.update(n_done - self._bar.n)
+
+    def note(self, text: str) -> None:
+        """Says what went wrong, above the bar."""
+        from tqdm import tqdm
+
+        if not self._quiet:
+            tqdm.write(text, file=sys.stderr)
 
     def close(self) -> None:
         """Ends the bar's line."""

@@ -104,6 +104,8 @@ class Engine:
         self._memory_kills = count_memory_kills()
         self._is_hung = False
         self._process = None
+        self._is_ready = False
+        others = multiprocessing.active_children()
         self._executor: Executor = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
@@ -112,8 +114,9 @@ class Engine:
         )
         with worker.spared_ctrl_c():
             future = self._executor.submit(worker.load)
-        process_id = self.wait(future)
-        self._process = next((p for p in multiprocessing.active_children() if p.pid == process_id), None)
+        self._process = next((p for p in multiprocessing.active_children() if p not in others), None)
+        self.wait(future)
+        self._is_ready = True
 
     def restart(self) -> None:
         """Ends the process, if it lives, and starts another for the same model and plan.
@@ -211,17 +214,19 @@ class Engine:
         if self._abort_file.exists():
             words = self._abort_file.read_text(encoding="utf-8", errors="replace")
             return EngineDiedError(f"llama.cpp gave up on {path}: {words}", _cause(words))
-        if self._process is None:
-            return EngineDiedError(f"The process that was to run {path} ended before it was ready.")
-        self._process.join(timeout=5)
-        code = self._process.exitcode
+        if self._process is not None:
+            self._process.join(timeout=5)
+        code = None if self._process is None else self._process.exitcode
         words = self._last_line()
+        if not self._is_ready:
+            cause = "killed" if code == -signal.SIGTERM or code == -9 else _cause(words)
+            return EngineDiedError(f"The process that was to run {path} ended before it was ready.{words}", cause)
         if code is None or code >= 0:
             return EngineDiedError(
                 f"The process that ran {path} ended by itself (exit code {code}).{words}", _cause(words)
             )
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        cause: Death = _cause(words)
+        cause = _cause(words)
         if name == "SIGKILL":
             words = " The system kills the largest process when memory runs out."
             cause = "killed" if self._memory_kills == count_memory_kills() is not None else "memory"

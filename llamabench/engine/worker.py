@@ -58,7 +58,7 @@ def start(abort_file: Path | None = None, error_file: Path | None = None, pulse:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         # when memory runs out, the kernel should end this process: the one that holds the results can start another
-        _OOM_SCORE.write_text("1000")
+        _OOM_SCORE.write_text("500")
     if error_file is not None:
         with error_file.open("ab", buffering=0) as file:
             os.dup2(file.fileno(), 2)
