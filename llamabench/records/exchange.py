@@ -62,12 +62,16 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """Asks for `n` continuations of a prompt, each a function of (prompt, sampling, its number) alone."""
+    """Asks for `n` continuations of a prompt, each a function of (prompt, sampling, its number) alone.
+
+    With `wants_tokens`, the answer lists the tokens of each and their log-probabilities.
+    """
 
     id: str
     prompt: Prompt
     sampling: Sampling
     n: int = 1
+    wants_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +98,22 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One generated text; `finish_reason` is `stop` (end token or stop string) or `length`."""
+    """One generated text.
+
+    Attributes:
+        text: What the model wrote, without end token and stop string.
+        finish_reason: `stop` (end token or stop string) or `length`.
+        n_tokens: Tokens drawn, an end token and those of a stop string included.
+        tokens: Their ids, where they were asked for.
+        token_logprobs: The natural-log probability of each in the distribution as the model gives it: before
+            temperature and filters, so those of a narrowed draw do not sum to what it was drawn with.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"]
     n_tokens: int
+    tokens: tuple[int, ...] = ()
+    token_logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

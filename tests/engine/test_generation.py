@@ -122,8 +122,8 @@ def test_seeds_and_prompts_differ(demo_model: Path, open_generator: OpenGenerato
 def test_stream_seed() -> None:
     seeds = {stream_seed(prompt, seed, number) for prompt in [(1, 2), (12,)] for seed in (1, 11) for number in (1, 2)}
     assert len(seeds) == 8
-    assert stream_seed((1, 2, 3), 7, 0) == 3865615750
-    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert stream_seed((1, 2, 3), 7, 0) == 13688947399201430918
+    assert all(0 <= seed < 2**64 for seed in seeds)
 
 
 def test_frequencies_are_those_of_the_model(

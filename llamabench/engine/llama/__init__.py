@@ -1,6 +1,6 @@
 """The only place that imports llama_cpp: thin, typed handles on its low-level functions."""
 
-from llamabench.engine.llama.context import MAX_SEQUENCES, Batch, Context, Sampler
+from llamabench.engine.llama.context import MAX_SEQUENCES, Batch, Context
 from llamabench.engine.llama.library import BackendFacts, initialise, read_backend
 from llamabench.engine.llama.model import Model, Tokens
 
@@ -10,7 +10,6 @@ __all__ = [
     "Batch",
     "Context",
     "Model",
-    "Sampler",
     "Tokens",
     "initialise",
     "read_backend",

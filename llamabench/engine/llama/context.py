@@ -1,4 +1,4 @@
-"""A context of a model: batches in, logits out, and the samplers that draw from them."""
+"""A context of a model: batches in, logits out."""
 
 from __future__ import annotations
 
@@ -100,6 +100,7 @@ class Context:
             raise EngineError(f"llama.cpp cannot open a context of {plan.n_ctx} tokens: {last_words.tail()}.")
         self.model = model
         self.plan = plan
+        self.n_threads = run.n_threads
         self.memory: Any = api.llama_get_memory(self.handle)
         self.n_ctx_per_sequence: int = api.llama_n_ctx_seq(self.handle)
 
@@ -126,9 +127,9 @@ class Context:
         pointer = api.llama_get_logits(self.handle)
         return np.ctypeslib.as_array(pointer, shape=(n_rows, self.model.n_vocab))
 
-    def clear(self) -> None:
-        """Forgets every sequence."""
-        api.llama_memory_clear(self.memory, False)
+    def clear(self, *, data: bool = False) -> None:
+        """Forgets every sequence; with `data`, overwrites what they left: a NaN there would reach later ones."""
+        api.llama_memory_clear(self.memory, data)
 
     def forget(self, sequence: int, start: int = 0) -> bool:
         """Drops the positions of a sequence from `start` on; False where this memory cannot."""
@@ -141,35 +142,3 @@ class Context:
     def copy(self, source: int, target: int, end: int) -> None:
         """Lets `target` share the first `end` positions of `source`; -1 for all of them."""
         api.llama_memory_seq_cp(self.memory, source, target, 0 if end >= 0 else -1, end)
-
-
-class Sampler:
-    """A chain of llama.cpp's own samplers with a seed of its own; `close` frees it."""
-
-    def __init__(self, *, temperature: float, top_k: int, top_p: float, min_p: float, seed: int):
-        self.handle: Any = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-        parts: list[Any] = []
-        if temperature <= 0:
-            parts.append(api.llama_sampler_init_greedy())
-        else:
-            if top_k > 0:
-                parts.append(api.llama_sampler_init_top_k(top_k))
-            if top_p < 1:
-                parts.append(api.llama_sampler_init_top_p(top_p, 1))
-            if min_p > 0:
-                parts.append(api.llama_sampler_init_min_p(min_p, 1))
-            parts.append(api.llama_sampler_init_temp(temperature))
-            parts.append(api.llama_sampler_init_dist(seed))
-        for part in parts:
-            api.llama_sampler_chain_add(self.handle, part)
-
-    def draw(self, context: Context, index: int) -> int:
-        """Draws a token from the logits of batch entry `index` and remembers it."""
-        token: int = api.llama_sampler_sample(self.handle, context.handle, index)
-        return token
-
-    def close(self) -> None:
-        """Frees the chain."""
-        if self.handle:
-            api.llama_sampler_free(self.handle)
-            self.handle = None

@@ -1,0 +1,250 @@
+"""Drawing tokens from logits: pure arithmetic, no model.
+
+Filters look at the distribution as the model gives it and temperature comes last, in the order of llama.cpp's default
+chain: top-k, top-p of what top-k kept, min-p, temperature. Equal weights at a border: the lower token id stays.
+
+One uniform number is taken for each token that is drawn, and the kept tokens stand in the order of their ids along the
+interval, so the same seed gives the same text wherever the model gives the same numbers. No vocabulary is ever sorted
+in full but in rare ties: a bound that provably holds every kept token comes first, then a border found from a sample.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from llamabench.records import Sampling
+
+Logits = npt.NDArray[np.float32]
+_Ids = npt.NDArray[np.intp]
+
+_BLOCK = 256
+"""Tokens whose weights are added up before a draw looks at single ones."""
+
+_SPARSE_SHARE = 1 / 8
+"""From which share of the vocabulary on a mask is faster than a list of ids."""
+
+_SAMPLE, _MARGIN = 2048, 50
+"""Weights that a border is guessed from, and how many of them it may be off: three standard deviations at least."""
+
+
+class _Kept(NamedTuple):
+    """Tokens that may be drawn: `weights` belongs to `ids`, or to all tokens (padded) when there are none."""
+
+    ids: _Ids | None
+    weights: Logits
+
+
+class _Scratch:
+    """Draws for one thread, in memory of its own; a block of the padding is never kept."""
+
+    def __init__(self, n_vocab: int):
+        size = -(-n_vocab // _BLOCK) * _BLOCK
+        self._n_vocab = n_vocab
+        self._weights = np.zeros(size, np.float32)
+        self._masked = np.zeros(size, np.float32)
+        self._mask = np.zeros(n_vocab, np.bool_)
+
+    def draw(self, logits: Logits, sampling: Sampling, uniform: float) -> int | None:
+        """Draws a token; None where the logits are no numbers."""
+        likeliest = int(logits.argmax())  # the place of a NaN, where there is one
+        peak = logits[likeliest]
+        if not math.isfinite(peak):
+            return None
+        if sampling.temperature <= 0:
+            return likeliest
+        kept = self.keep(logits, sampling, peak)
+        if kept.ids is None:
+            return self._pick_dense(kept.weights, uniform)
+        return int(kept.ids[_pick(kept.weights.cumsum(dtype=np.float64), uniform)])
+
+    def _pick_dense(self, weights: Logits, uniform: float) -> int:
+        blocks = weights.reshape(-1, _BLOCK)
+        ends = blocks.sum(axis=1, dtype=np.float64).cumsum()
+        block = _pick(ends, uniform)
+        before = float(ends[block - 1]) if block else 0.0
+        within = blocks[block].cumsum(dtype=np.float64)
+        rest = (uniform * float(ends[-1]) - before) / float(within[-1])
+        return block * _BLOCK + _pick(within, max(rest, 0.0))  # rounding can put it just outside
+
+    def keep(self, logits: Logits, sampling: Sampling, peak: np.float32) -> _Kept:
+        """The tokens that the filters leave, with their weights; `peak` is the largest logit."""
+        if 0 < sampling.top_k < self._n_vocab:
+            ids = _top_k(logits, sampling.top_k)
+            weights = np.exp(logits[ids] - peak)
+            return self._cut(ids, weights, logits, sampling, total=float(weights.sum(dtype=np.float64)))
+        if sampling.top_p >= 1 and sampling.min_p <= 0:
+            return _Kept(None, self._warm(logits, sampling.temperature, peak))
+        weights = self._warm(logits, 1.0, peak)[: self._n_vocab]
+        total = float(self._weights.reshape(-1, _BLOCK).sum(axis=1, dtype=np.float64).sum())
+        # tokens below the first bound weigh less than 1 - top_p together: the kept ones weigh more without them
+        bound = max((1 - sampling.top_p) * total / self._n_vocab * (1 - 1e-6), sampling.min_p)
+        mask = np.greater_equal(weights, np.float32(bound), out=self._mask)
+        if np.count_nonzero(mask) <= self._n_vocab * _SPARSE_SHARE:
+            ids = np.flatnonzero(mask)
+            return self._cut(ids, weights[ids], logits, sampling, total=total)
+        if sampling.top_p < 1:
+            kept = self._nucleus(weights, sampling.top_p, total)
+            if sampling.min_p > 0:
+                kept *= self._weights >= np.float32(sampling.min_p)
+        else:
+            kept = self._masked
+            np.multiply(weights, mask, out=kept[: self._n_vocab])
+        if sampling.temperature != 1:
+            np.multiply(self._warm(logits, sampling.temperature, peak), kept > 0, out=kept)
+        return _Kept(None, kept)
+
+    def _warm(self, logits: Logits, temperature: float, peak: np.float32) -> Logits:
+        """Weights of all tokens, padded by zeros; the largest is 1."""
+        weights = self._weights[: self._n_vocab]
+        np.subtract(logits, peak, out=weights)
+        if temperature != 1:
+            with np.errstate(over="ignore"):
+                np.multiply(weights, np.float32(min(1 / temperature, _LARGEST)), out=weights)
+        np.exp(weights, out=weights)
+        return self._weights
+
+    def _cut(self, ids: _Ids, weights: Logits, logits: Logits, sampling: Sampling, *, total: float) -> _Kept:
+        """Top-p, min-p and temperature on a few candidates."""
+        if sampling.top_p < 1:
+            stays = _heaviest(weights, sampling.top_p * total)
+            ids, weights = ids[stays], weights[stays]
+        if sampling.min_p > 0:
+            stays = weights >= min(np.float32(sampling.min_p), weights.max())
+            ids, weights = ids[stays], weights[stays]
+        if sampling.temperature != 1:
+            shifted = logits[ids] - logits[ids].max()
+            with np.errstate(over="ignore"):
+                weights = np.exp(shifted * np.float32(min(1 / sampling.temperature, _LARGEST)))
+        return _Kept(ids, weights)
+
+    def _nucleus(self, weights: Logits, share: float, total: float) -> Logits:
+        """The heaviest tokens that hold a share of the total weight, all others zeroed, padded.
+
+        The border is guessed from a sample. Only tokens near it are sorted, and what the rest weighs shows whether
+        the guess held.
+        """
+        sample = np.sort(weights[:: self._n_vocab // _SAMPLE + 1])[::-1]
+        ends = sample.cumsum(dtype=np.float64)
+        guess = int(ends.searchsorted(share * ends[-1]))
+        low = sample[min(guess + _MARGIN, len(sample) - 1)]
+        high = sample[max(guess - _MARGIN, 0)]
+        mask = np.greater(weights, high, out=self._mask)
+        kept, mass = self._masked, share * total
+        np.multiply(weights, mask, out=kept[: self._n_vocab])
+        above = float(kept.reshape(-1, _BLOCK).sum(axis=1, dtype=np.float64).sum())
+        near = np.flatnonzero(np.greater_equal(weights, low, out=self._mask) & (weights <= high))
+        if above >= mass or above + float(weights[near].sum(dtype=np.float64)) < mass:
+            near, above = np.arange(self._n_vocab), 0.0
+            kept[:] = 0
+        near = near[_heaviest(weights[near], mass - above)]
+        kept[near] = weights[near]
+        return kept
+
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def _pick(ends: npt.NDArray[np.float64], uniform: float) -> int:
+    """The first whose running sum `ends` passes a share of the whole, 0 to 1; never one of no weight."""
+    place = int(ends.searchsorted(uniform * ends[-1], side="right"))
+    return place if place < len(ends) else int(ends.searchsorted(ends[-1]))
+
+
+def _top_k(logits: Logits, k: int) -> _Ids:
+    """The `k` largest, ids ascending."""
+    n_blocks = len(logits) // 64
+    candidates = None
+    if k < n_blocks:
+        # k blocks hold one at least as large as the k-th largest maximum, so no smaller one is among the k largest
+        maxima = logits[: n_blocks * 64].reshape(n_blocks, 64).max(axis=1)
+        candidates = np.flatnonzero(logits >= np.partition(maxima, n_blocks - k)[n_blocks - k])
+    values = logits if candidates is None else logits[candidates]
+    places = _largest(values, k, np.partition(values, len(values) - k)[len(values) - k])
+    return places if candidates is None else candidates[places]
+
+
+def _heaviest(weights: Logits, mass: float) -> _Ids:
+    """The fewest, heaviest first, that weigh `mass` together, at least one; places ascending."""
+    descending = np.sort(weights)[::-1]
+    n = min(int(descending.cumsum(dtype=np.float64).searchsorted(mass)), len(weights) - 1) + 1
+    return _largest(weights, n, descending[n - 1])
+
+
+def _largest(values: Logits, n: int, smallest: np.float32) -> _Ids:
+    """Places of the `n` largest, ascending; of those equal to the `smallest` of them the first."""
+    stays = values > smallest
+    ties = np.flatnonzero(values == smallest)
+    stays[ties[: n - np.count_nonzero(stays)]] = True
+    return np.flatnonzero(stays)
+
+
+class Sampler:
+    """Draws the next tokens of several texts.
+
+    Args:
+        n_vocab: Tokens in the vocabulary.
+        n_threads: Threads to draw with; the result does not depend on them.
+    """
+
+    def __init__(self, n_vocab: int, n_threads: int = 1):
+        self._scratches = [_Scratch(n_vocab) for _ in range(max(n_threads, 1))]
+        self._pool = ThreadPoolExecutor(len(self._scratches)) if n_threads > 1 else None
+
+    def close(self) -> None:
+        """Ends the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def draw(
+        self, rows: Sequence[Logits], samplings: Sequence[Sampling], rngs: Sequence[np.random.Generator]
+    ) -> list[int | None]:
+        """Draws a token from each row.
+
+        Args:
+            rows: Logits, (n_rows, n_vocab); left as they are.
+            samplings: How to draw from each.
+            rngs: Where each takes its number from; greedy ones take none.
+
+        Returns:
+            Token ids; None where a row holds a NaN or its largest logit is infinite.
+        """
+        jobs = [
+            (row, sampling, rng.random() if sampling.temperature > 0 else 0.0)
+            for row, sampling, rng in zip(rows, samplings, rngs, strict=True)
+        ]
+        n_parts = min(len(self._scratches), sum(sampling.temperature > 0 for sampling in samplings))
+        if self._pool is None or n_parts < 2:
+            return [self._scratches[0].draw(*job) for job in jobs]
+        parts = [functools.partial(self._draw_part, jobs, number, n_parts) for number in range(n_parts)]
+        tokens: list[int | None] = [None] * len(jobs)
+        for number, part in enumerate(self._pool.map(_call, parts)):
+            tokens[number::n_parts] = part
+        return tokens
+
+    def _draw_part(self, jobs: Sequence[tuple[Logits, Sampling, float]], first: int, step: int) -> list[int | None]:
+        return [self._scratches[first].draw(*job) for job in jobs[first::step]]
+
+    def probabilities(self, logits: Logits, sampling: Sampling) -> npt.NDArray[np.float64]:
+        """What `draw` draws from, (n_vocab,), in sum 1; for a `temperature` above 0 and logits that are numbers."""
+        kept = self._scratches[0].keep(logits, sampling, logits.max())
+        shares = np.zeros(len(logits), np.float64)
+        shares[slice(None) if kept.ids is None else kept.ids] = kept.weights[: len(logits)]
+        shares /= shares.sum()
+        return shares
+
+
+def _call(part: Callable[[], list[int | None]]) -> list[int | None]:
+    return part()
+
+
+def log_probability(logits: Logits, token: int) -> float:
+    """Natural-log probability of a token in the distribution as the model gives it, (n_vocab,) logits."""
+    peak = logits.max()
+    return float(np.float64(logits[token] - peak) - np.log(np.exp(logits - peak).sum(dtype=np.float64)))
