@@ -18,7 +18,7 @@ FLOORS: tuple[set[str], ...] = (
     {"__main__"},
     {"cli"},
     {"report", "runner"},
-    {"selection"},
+    {"audit", "selection"},
     {"suites", "hardware", "results"},
     {"engine", "scorers", "stats"},
     {"data"},

@@ -51,6 +51,9 @@ def show_run(run: Run, *, as_json: bool) -> None:
     view = build_score_view(run, SUITES)
     console = Console(soft_wrap=False)
     console.print(scores_table(view))
+    for suite in view.suites:
+        if suite.audit:
+            console.print(f"Audit of {suite.title}: {suite.audit}", markup=False, highlight=False)
     for banner in view.banners:
         console.print(f"! {banner.text}", style="bold", markup=False, highlight=False)
     # a path is for copying: never wrapped

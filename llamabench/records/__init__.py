@@ -43,12 +43,14 @@ from llamabench.records.planning import (
     StrategyName,
 )
 from llamabench.records.run import (
+    Audit,
     RunInfo,
     SuiteChoice,
 )
 
 __all__ = [
     "Answers",
+    "Audit",
     "ChatPrompt",
     "ContextPlan",
     "Demand",

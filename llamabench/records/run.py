@@ -59,3 +59,30 @@ class RunInfo:
     use_chat: bool
     chat_template_sha256: str | None
     is_demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How a suite's scores compare with the same items scored one sequence at a time.
+
+    Attributes:
+        suite: The suite.
+        n_items: Items scored again.
+        n_failed: Items among them that gave no number this time or the first.
+        n_continuations: Continuations compared.
+        largest_difference: Largest difference of a continuation's log-probability, in nats; None when none compared.
+        largest_per_token: The same divided by the continuation's tokens.
+        worst_item: Id of the item that it is in.
+        n_changed: Items whose answer changed.
+        changed_items: Ids of the first of them.
+    """
+
+    suite: str
+    n_items: int
+    n_failed: int
+    n_continuations: int
+    largest_difference: float | None
+    largest_per_token: float | None
+    worst_item: str | None
+    n_changed: int
+    changed_items: tuple[str, ...] = ()

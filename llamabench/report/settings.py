@@ -80,6 +80,14 @@ def _describe_machine(machine: Machine) -> tuple[Pair, ...]:
     )
 
 
+_STRATEGIES = {
+    "packed": "packed: what sequences share is decoded once",
+    "copied": "copied: a context is decoded once, its state copied to each continuation",
+    "single": "exact: one sequence at a time",
+    "auto": "not chosen yet",
+}
+
+
 def _describe_plan(plan: Plan) -> tuple[Pair, ...]:
     split = ", ".join(f"{share:g}" for share in plan.tensor_split)
     return (
@@ -87,6 +95,7 @@ def _describe_plan(plan: Plan) -> tuple[Pair, ...]:
         Pair("Threads", str(plan.n_threads)),
         Pair("Scoring", _describe_context(plan.scoring)),
         Pair("Generation", _describe_context(plan.generation)),
+        Pair("Strategy", _STRATEGIES[plan.strategy]),
         Pair("Packed batch", format_things(plan.pack_tokens, "token", "tokens")),
         Pair("KV cache", plan.kv_type),
         Pair("Flash attention", plan.flash_attention),

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from llamabench.records import ItemRow, OutcomeKind, RunInfo, Score, SuiteChoice
+from llamabench.records import Audit, ItemRow, OutcomeKind, RunInfo, Score, SuiteChoice
+from llamabench.report.audits import describe_audit
 from llamabench.report.banners import Banner, SuiteState, raise_banners
 from llamabench.report.charts import MemoryBar, Segment, draw_memory, stack_outcomes
 from llamabench.report.format import format_count, format_duration, format_time
@@ -45,6 +46,9 @@ class RunReader(Protocol):
 
     def counts(self, suite: str) -> Mapping[OutcomeKind, int]:
         """Count a suite's finished items by how they ended."""
+
+    def audits(self) -> Sequence[Audit]:
+        """Return what scoring some items again found, by suite."""
 
     def events(self) -> Sequence[EventText]:
         """Return what happened, oldest first."""
@@ -98,6 +102,7 @@ class SuiteView:
     group_plots: tuple[Plot, ...]
     groups: GroupTable | None
     items: ItemsView
+    audit: str | None
     signatures: tuple[str, ...]
     duration: str | None
 
@@ -191,6 +196,7 @@ def _build_suite(run: RunReader, choice: SuiteChoice, *, text: SuiteText, scores
         group_plots=sheet.group_plots(),
         groups=sheet.group_table(),
         items=build_items(run.rows(choice.name), run.info.seed),
+        audit=next((describe_audit(audit) for audit in run.audits() if audit.suite == choice.name), None),
         signatures=tuple(dict.fromkeys(score.signature for score in scores)),
         duration=None if seconds is None else format_duration(seconds),
     )

@@ -8,11 +8,11 @@ from llamabench.results.store import Run
 
 
 def run_document(run: Run) -> dict[str, Json]:
-    """The whole run but its items: `{run, model, machine, plan, scores}`.
+    """The whole run but its items: `{run, model, machine, plan, scores, audits}`.
 
     Returns:
-        `scores` is a list of `{suite, metric, group, value, n, low, high, unparsed, errored, signature}`, `group` null
-        for a whole suite.
+        `audits` lists the suites that were scored again, `scores` is a list of `{suite, metric, group, value, n, low,
+        high, unparsed, errored, signature}`, `group` null for a whole suite.
     """
     info = run.info
     scores: list[Json] = [
@@ -48,4 +48,5 @@ def run_document(run: Run) -> dict[str, Json]:
         "machine": codec.encode(info.machine),
         "plan": codec.encode(info.plan),
         "scores": scores,
+        "audits": codec.encode(run.audits()),
     }

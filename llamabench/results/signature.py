@@ -22,6 +22,7 @@ def make_signature(info: RunInfo, choice: SuiteChoice) -> str:
         "kv": plan.kv_type,
         "fa": plan.flash_attention,
         "ub": plan.scoring.n_ubatch,
+        "how": plan.strategy,
         "pack": plan.pack_tokens,
         "ngl": plan.n_gpu_layers,
         "llama.cpp": info.machine.llama_cpp_commit,

@@ -18,54 +18,14 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 from llamabench.errors import StoreError
-from llamabench.records import Exchange, Facts, ItemRow, Metric, OutcomeKind, RunInfo, Score
+from llamabench.records import Audit, Exchange, Facts, ItemRow, Metric, OutcomeKind, RunInfo, Score
 from llamabench.results import codec
 from llamabench.results.lock import FolderLock
+from llamabench.results.schema import MIGRATIONS
 
 FILE_NAME = "run.sqlite"
 
 _T = TypeVar("_T")
-
-_V1 = """
-CREATE TABLE run (            -- one row: what was run, on what, how; `RunInfo` as JSON
-    info TEXT NOT NULL,
-    finished TEXT             -- when the last score was stored, ISO 8601; NULL until then
-) STRICT;
-CREATE TABLE item (           -- a row per finished item
-    suite TEXT NOT NULL,
-    id TEXT NOT NULL,
-    ordinal INTEGER NOT NULL, -- place in the suite's order
-    grp TEXT NOT NULL,        -- what scores are broken down by
-    cluster TEXT NOT NULL,    -- items made from one template share it
-    outcome TEXT NOT NULL CHECK (outcome IN ('scored', 'unparsed', 'errored')),
-    facts TEXT NOT NULL,      -- JSON: what summing up needs beside the answers
-    vals TEXT NOT NULL,       -- JSON: the numbers the suite made of the answers
-    error TEXT,               -- why there are none
-    exchanges TEXT NOT NULL,  -- JSON: prompts as the model read them, answers with their numbers
-    PRIMARY KEY (suite, id)
-) STRICT;
-CREATE INDEX item_order ON item (suite, ordinal);
-CREATE TABLE score (          -- a row per metric and group, written when a suite is complete
-    suite TEXT NOT NULL,
-    ordinal INTEGER NOT NULL,
-    metric TEXT NOT NULL,     -- `Metric` as JSON
-    signature TEXT NOT NULL,  -- what it may be compared with
-    PRIMARY KEY (suite, ordinal)
-) STRICT;
-CREATE TABLE timing (         -- seconds spent on a suite, a row per chunk
-    suite TEXT NOT NULL,
-    seconds REAL NOT NULL,
-    n_items INTEGER NOT NULL
-) STRICT;
-CREATE TABLE event (          -- what a reader of the report should know: resumed, recovered, warned
-    time TEXT NOT NULL,       -- ISO 8601
-    kind TEXT NOT NULL,
-    text TEXT NOT NULL
-) STRICT;
-"""
-
-MIGRATIONS: list[str] = [_V1]
-"""Schema versions, oldest first; append, never edit. `PRAGMA user_version` counts those applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +206,16 @@ class Run:
 
         self._guard(write)
 
+    def save_audit(self, audit: Audit) -> None:
+        """Stores how a suite's scores compare with exact ones."""
+
+        def write() -> None:
+            with self._database:
+                document = json.dumps(codec.encode(audit))
+                self._database.execute("INSERT OR REPLACE INTO audit VALUES (?, ?)", (audit.suite, document))
+
+        self._guard(write)
+
     def add_event(self, kind: str, text: str) -> None:
         """Notes something that a reader of the report should know."""
 
@@ -309,6 +279,11 @@ class Run:
         return self._parse(
             lambda: [Score(s, codec.decode(Metric, json.loads(metric)), sign) for s, metric, sign in rows]
         )
+
+    def audits(self) -> list[Audit]:
+        """What scoring again found, by suite."""
+        rows = self._select("SELECT document FROM audit ORDER BY suite")
+        return self._parse(lambda: [codec.decode(Audit, json.loads(document)) for (document,) in rows])
 
     def events(self) -> list[Event]:
         """What happened, oldest first."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from llamabench.records import (
+    Audit,
     ContextPlan,
     Device,
     Exchange,
@@ -54,6 +55,7 @@ class FakeRun:
     metrics: dict[str, list[Metric]]
     is_finished: bool = True
     log: list[FakeEvent] = field(default_factory=list)
+    audit: Audit | None = None
 
     def scores(self) -> list[Score]:
         return [
@@ -67,6 +69,9 @@ class FakeRun:
 
     def counts(self, suite: str) -> dict[OutcomeKind, int]:
         return dict(Counter(row.outcome for row in self.items[suite]))
+
+    def audits(self) -> list[Audit]:
+        return [self.audit] if self.audit else []
 
     def events(self) -> list[FakeEvent]:
         return self.log
@@ -128,6 +133,7 @@ _PLAN = Plan(
     n_threads=8,
     scoring=ContextPlan(4096, 256, 512, 512, 512, True),
     generation=ContextPlan(8192, 16, 512, 512, 16, False),
+    strategy="packed",
     pack_tokens=256,
     expected_bytes={"CUDA0": 4_617_089_843, "CPU": 1_288_490_188},
     reasons=(
@@ -306,7 +312,8 @@ def make_run(n_items: int = 24) -> FakeRun:
         FakeEvent("2026-03-04T14:05:09+01:00", "started", "3 suites"),
         FakeEvent("2026-03-04T14:31:40+01:00", "resumed", "at item 240 of TruthfulQA, multiple choice"),
     ]
-    return FakeRun(info, items, {name: _METRICS[name](max(n_items, 40)) for name in names}, log=log)
+    audit = Audit("bbq", 20, 1, 57, 0.0612, 0.0123, "Age-7", 2, ("Age-3", "Age-9"))
+    return FakeRun(info, items, {name: _METRICS[name](max(n_items, 40)) for name in names}, log=log, audit=audit)
 
 
 def make_hostile_run() -> FakeRun:
@@ -316,6 +323,7 @@ def make_hostile_run() -> FakeRun:
     machine = replace(run.info.machine, cpu=HOSTILE, os=HOSTILE, notes=(HOSTILE,))
     run.info = replace(run.info, model=hostile, machine=machine, plan=replace(run.info.plan, reasons=(HOSTILE,)))
     run.log = [FakeEvent(HOSTILE, HOSTILE, HOSTILE)]
+    run.audit = Audit("bbq", 20, 0, 57, 0.0612, 0.0123, HOSTILE, 1, (HOSTILE,))
     answers = ({"text": HOSTILE, "logprob": -1.0, "n_tokens": 3, "n_bytes": 9}, {"text": HOSTILE, "logprob": -2.0})
     run.items = {
         name: [

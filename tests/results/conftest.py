@@ -26,6 +26,7 @@ PLAN = Plan(
     n_threads=4,
     scoring=ContextPlan(4096, 64, 512, 256, 512, True),
     generation=ContextPlan(2048, 4, 512, 256, 64, False),
+    strategy="packed",
     pack_tokens=128,
     chunk_tokens=777,
     flash_attention="on",

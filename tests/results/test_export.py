@@ -13,7 +13,7 @@ def test_the_document_has_what_other_programs_need(tmp_path: Path, info: RunInfo
     with Run.create(tmp_path / "run", info) as run:
         run.save_scores("bbq", scores)
         document = json.loads(json.dumps(run_document(run), allow_nan=False))
-    assert list(document) == ["run", "model", "machine", "plan", "scores"]
+    assert list(document) == ["run", "model", "machine", "plan", "scores", "audits"]
     assert document["run"]["id"] == info.id
     assert document["run"]["finished"] is False
     assert document["run"]["suites"][0]["edition"] == "2022"
@@ -37,6 +37,6 @@ def test_a_run_without_scores_has_a_document(tmp_path: Path, info: RunInfo) -> N
 
 def test_the_signature_names_what_decides_the_scores(info: RunInfo) -> None:
     assert make_signature(info, info.suites[0]) == (
-        "suite:bbq|v:1|data:2022@abababab|n:4|seed:7|chat:none|quant:Q8_0|kv:f16|fa:on|ub:256|pack:128|ngl:3"
+        "suite:bbq|v:1|data:2022@abababab|n:4|seed:7|chat:none|quant:Q8_0|kv:f16|fa:on|ub:256|how:packed|pack:128|ngl:3"
         "|llama.cpp:0c1e57098|llamabench:0.1.0"
     )

@@ -381,7 +381,7 @@ def test_a_blank_file_gets_all_versions(folder: Path) -> None:
     put(folder / FILE_NAME, "")
     with pytest.raises(StoreError, match="never began"):
         Run(folder)
-    assert set(read_schema(folder / FILE_NAME)) == {"run", "item", "score", "timing", "event"}
+    assert set(read_schema(folder / FILE_NAME)) == {"run", "item", "score", "timing", "event", "audit"}
 
 
 def test_an_older_file_is_brought_up_to_date(

@@ -1,0 +1,51 @@
+"""The tables of a run's file, and how older files become newer ones."""
+
+from __future__ import annotations
+
+_V1 = """
+CREATE TABLE run (            -- one row: what was run, on what, how; `RunInfo` as JSON
+    info TEXT NOT NULL,
+    finished TEXT             -- when the last score was stored, ISO 8601; NULL until then
+) STRICT;
+CREATE TABLE item (           -- a row per finished item
+    suite TEXT NOT NULL,
+    id TEXT NOT NULL,
+    ordinal INTEGER NOT NULL, -- place in the suite's order
+    grp TEXT NOT NULL,        -- what scores are broken down by
+    cluster TEXT NOT NULL,    -- items made from one template share it
+    outcome TEXT NOT NULL CHECK (outcome IN ('scored', 'unparsed', 'errored')),
+    facts TEXT NOT NULL,      -- JSON: what summing up needs beside the answers
+    vals TEXT NOT NULL,       -- JSON: the numbers the suite made of the answers
+    error TEXT,               -- why there are none
+    exchanges TEXT NOT NULL,  -- JSON: prompts as the model read them, answers with their numbers
+    PRIMARY KEY (suite, id)
+) STRICT;
+CREATE INDEX item_order ON item (suite, ordinal);
+CREATE TABLE score (          -- a row per metric and group, written when a suite is complete
+    suite TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    metric TEXT NOT NULL,     -- `Metric` as JSON
+    signature TEXT NOT NULL,  -- what it may be compared with
+    PRIMARY KEY (suite, ordinal)
+) STRICT;
+CREATE TABLE timing (         -- seconds spent on a suite, a row per chunk
+    suite TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    n_items INTEGER NOT NULL
+) STRICT;
+CREATE TABLE event (          -- what a reader of the report should know: resumed, recovered, warned
+    time TEXT NOT NULL,       -- ISO 8601
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+"""
+
+_V2 = """
+CREATE TABLE audit (          -- a row per suite that was scored again, one sequence at a time
+    suite TEXT PRIMARY KEY,
+    document TEXT NOT NULL    -- `Audit` as JSON
+) STRICT;
+"""
+
+MIGRATIONS: list[str] = [_V1, _V2]
+"""Schema versions, oldest first; append, never edit. `PRAGMA user_version` counts those applied."""
