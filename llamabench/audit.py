@@ -82,4 +82,4 @@ def _differences(stored: ItemRow, exact: ItemRow) -> Iterator[tuple[float, float
 
 def _is_other_decision(before: float, after: float) -> bool:
     """Whether two values mean two answers: a choice, a hit or a tie is whole or half, a probability is not."""
-    return before != after and (before * 2).is_integer() and (after * 2).is_integer()
+    return before != after and before * 2 % 1 == 0 and after * 2 % 1 == 0

@@ -9,7 +9,6 @@ import itertools
 import json
 import re
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from llamabench import __version__, selection
+from llamabench import __version__, audit, selection
+from llamabench.asking import score_chunks
 from llamabench.data.cache import Dataset, data_folder, find_dataset
 from llamabench.engine.process import Engine
 from llamabench.engine.recovery import Scorer, open_with_less
@@ -30,18 +30,15 @@ from llamabench.records import (
     Demand,
     GenerateRequest,
     Item,
-    ItemRow,
     Machine,
     ModelFacts,
     Plan,
     Request,
-    Result,
     RunInfo,
     Score,
-    ScoreRequest,
+    StrategyName,
     SuiteChoice,
 )
-from llamabench.results.rows import make_row
 from llamabench.results.signature import make_signature
 from llamabench.results.store import Run, holds_run, now
 from llamabench.suites import SUITES
@@ -52,7 +49,6 @@ _N_MEASURED = 256
 
 _CHUNK_S = 4.0
 _CHUNK_TOKENS = (256, 16384)
-_IN_FLIGHT = 2
 
 
 class Progress(Protocol):
@@ -82,6 +78,8 @@ class RunOptions:
         use_chat: Whether conversations go through the chat template; None when the model has one.
         chat_template: Template to use instead of the file's.
         is_demo: Whether the model is the untrained demo model.
+        is_exact: Whether sequences are scored one at a time, sharing nothing.
+        n_audited: Items of each suite that are scored again so, to compare; 0 for none.
         watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
     """
 
@@ -94,6 +92,8 @@ class RunOptions:
     use_chat: bool | None = None
     chat_template: str | None = None
     is_demo: bool = False
+    is_exact: bool = False
+    n_audited: int = 0
     watchdog_s: float | None = None
 
 
@@ -151,6 +151,10 @@ def run(options: RunOptions, progress: Progress) -> Run:
             scorer = _make_scorer(stored, engine, progress)
             for task in tasks:
                 _run_suite(stored, task, scorer, progress)
+            if options.n_audited:
+                exact = _make_scorer(stored, engine, progress, strategy="single")
+                for task in tasks:
+                    _audit_suite(stored, task, exact, progress, n_items=options.n_audited)
             stored.finish()
         except BaseException:
             stored.close()
@@ -209,6 +213,9 @@ def _open_run(
                 undo.pop_all()
                 return stored
         plan = plan_run(model, machine, _measure_demand(tasks, engine))
+        if options.is_exact:
+            reason = "Every sequence is scored by itself, as asked for: slow, and nothing is shared."
+            plan = replace(plan, strategy="single", reasons=(*plan.reasons, reason))
         info = RunInfo(
             id=run_id,
             created=now(),
@@ -275,6 +282,7 @@ def _run_id(
         options.limit,
         options.seed,
         template,
+        [options.is_exact, options.n_audited],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -310,17 +318,18 @@ def _measure_demand(tasks: Sequence[_Task], engine: Engine) -> Demand:
 # --- one suite ----------------------------------------------------------------------------------
 
 
-def _make_scorer(stored: Run, engine: Engine, progress: Progress) -> Scorer:
+def _make_scorer(stored: Run, engine: Engine, progress: Progress, *, strategy: StrategyName | None = None) -> Scorer:
     def note(kind: str, text: str) -> None:
         stored.add_event(kind, text)
         progress.note(text)
 
     def replan(plan: Plan) -> None:
         # the run goes on with it, also when it is resumed
-        stored.replace_info(replace(stored.info, plan=plan))
+        stored.replace_info(replace(stored.info, plan=replace(plan, strategy=stored.info.plan.strategy)))
 
-    engine.use(stored.info.plan)
-    return Scorer(engine, stored.info.plan, note=note, replan=replan)
+    plan = replace(stored.info.plan, strategy=strategy or stored.info.plan.strategy)
+    engine.use(plan)
+    return Scorer(engine, plan, note=note, replan=replan)
 
 
 def _run_suite(stored: Run, task: _Task, scorer: Scorer, progress: Progress) -> None:
@@ -329,23 +338,13 @@ def _run_suite(stored: Run, task: _Task, scorer: Scorer, progress: Progress) -> 
     n_total = len(task.chosen)
     n_done = len(done)
     progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=None)
-    in_flight: deque[tuple[int, list[Item]]] = deque()
-    chunks = _missing_chunks(task, stored.info.plan, done)
     started = time.perf_counter()
-    while True:
-        while len(in_flight) < _IN_FLIGHT and (chunk := next(chunks, None)) is not None:
-            scorer.submit([_score_requests(item) for item in chunk[1]])
-            in_flight.append(chunk)
-        if not in_flight:
-            break
-        answers = scorer.next()
-        first, items = in_flight.popleft()
-        rows = _score_items(task.suite, items, answers.results)
+    for first, rows, n_decoded in score_chunks(task.suite, _missing_chunks(task, stored.info.plan, done), scorer):
         seconds = time.perf_counter() - started
         stored.commit_chunk(name, rows, first=first, seconds=seconds)
         started = time.perf_counter()
         n_done += len(rows)
-        progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=answers.n_decoded / max(seconds, 1e-9))
+        progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=n_decoded / max(seconds, 1e-9))
     _summarise(stored, task.suite)
 
 
@@ -358,17 +357,21 @@ def _missing_chunks(task: _Task, plan: Plan, done: set[str]) -> Iterator[tuple[i
         first += len(items)
 
 
-def _score_requests(item: Item) -> list[ScoreRequest]:
-    return [request for request in item.requests if isinstance(request, ScoreRequest)]
-
-
-def _score_items(suite: Suite, items: Sequence[Item], results: Sequence[Result]) -> list[ItemRow]:
-    queue = iter(results)
-    return [_score_item(suite, item, list(itertools.islice(queue, len(item.requests)))) for item in items]
-
-
-def _score_item(suite: Suite, item: Item, results: Sequence[Result]) -> ItemRow:
-    return make_row(suite.NAME, item, results, suite.score(item, results))
+def _audit_suite(stored: Run, task: _Task, scorer: Scorer, progress: Progress, *, n_items: int) -> None:
+    """Scores some items again with a scorer that shares nothing, and stores how far the numbers are apart."""
+    suite = task.suite
+    if any(one.suite == suite.NAME for one in stored.audits()):
+        return
+    rng = np.random.default_rng([stored.info.seed, *suite.NAME.encode(), 2])
+    items = list(audit.pick(task.items(), audit.draw_places(len(task.chosen), n_items, rng)))
+    wanted = {item.id for item in items}
+    before = {row.id: row for row in stored.rows(suite.NAME) if row.id in wanted}
+    chunks = ((number, [item]) for number, item in enumerate(items))
+    pairs = []
+    for first, rows, _ in score_chunks(suite, chunks, scorer):
+        pairs += [(before[row.id], row) for row in rows]
+        progress.advance(f"audit of {suite.NAME}", n_done=first + 1, n_total=len(items), tokens_per_s=None)
+    stored.save_audit(audit.compare_rows(suite.NAME, pairs))
 
 
 # --- scores -------------------------------------------------------------------------------------

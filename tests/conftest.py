@@ -142,7 +142,7 @@ class FakeEngine:
         self.plan = plan
 
     def open(self, plan: Plan) -> Plan:
-        self.plan = replace(plan, strategy="packed")
+        self.plan = replace(plan, strategy="packed" if plan.strategy == "auto" else plan.strategy)
         self.script.calls.append("open")
         return self.plan
 

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from llamabench import runner
 from llamabench.audit import compare_rows, draw_places, pick
-from llamabench.records import Exchange, Item, ItemRow, OutcomeKind
+from llamabench.records import Exchange, Item, ItemRow, OutcomeKind, ScoreRequest, ScoreResult
+from llamabench.results.store import Run
+from llamabench.runner import RunOptions
 
 
 def row(
@@ -57,3 +62,75 @@ def test_items_are_picked_by_place() -> None:
     items = [Item(str(n), "g", "c", (), {}) for n in range(6)]
     assert [item.id for item in pick(items, (1, 4))] == ["1", "4"]
     assert list(pick(items, ())) == []
+
+
+# --- in a run -----------------------------------------------------------------------------------
+
+
+class Quiet:
+    """Progress that says nothing."""
+
+    def begin(self, run: Run) -> None: ...
+
+    def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+def test_an_audit_asks_again_and_finds_what_differs(demo_model: Path, tmp_path: Path, engine_script: Any) -> None:
+    asked: set[str] = set()
+    first_answer = engine_script.answer
+
+    def answer(request: ScoreRequest) -> ScoreResult:
+        """The second time somebody asks, the last continuation is likelier by one nat."""
+        result = first_answer(request)
+        assert isinstance(result, ScoreResult)
+        if request.id not in asked:
+            asked.add(request.id)
+            return result
+        *others, last = result.continuations
+        return dataclasses.replace(result, continuations=(*others, dataclasses.replace(last, logprob_sum=0.0)))
+
+    engine_script.answer = answer
+    options = RunOptions(demo_model, ("bbq:starter",), tmp_path, n_audited=15)
+    with runner.run(options, Quiet()) as stored:
+        (audit,) = stored.audits()
+        rows = {row.id: row for row in stored.rows("bbq")}
+        assert stored.info.plan.strategy == "packed"
+    assert (audit.suite, audit.n_items, audit.n_continuations) == ("bbq", 15, 45)
+    assert audit.worst_item is not None
+    worst = rows[audit.worst_item].exchanges[0].answers[-1]
+    assert audit.largest_difference == pytest.approx(-float(str(worst["logprob"])))
+    changed = {name for name, row in rows.items() if row.values["pick"] != 2}
+    assert 0 < audit.n_changed <= 15
+    assert set(audit.changed_items) <= changed
+
+
+def test_a_run_that_fails_in_its_audit_goes_on_with_it(demo_model: Path, tmp_path: Path, engine_script: Any) -> None:
+    options = RunOptions(demo_model, ("preference:starter",), tmp_path, n_audited=5)
+    with runner.run(dataclasses.replace(options, n_audited=0), Quiet()):
+        n_chunks = len(engine_script.asked)
+    engine_script.fail_after, engine_script.failure = n_chunks + 2, KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(options, Quiet())
+    engine_script.fail_after = None
+    engine_script.asked.clear()
+    with runner.run(options, Quiet()) as stored:
+        assert [audit.n_items for audit in stored.audits()] == [5]
+    assert len(engine_script.asked) == 5, "nothing but the audit is asked again"
+
+
+def test_an_exact_run_says_so(demo_model: Path, tmp_path: Path, engine_script: Any) -> None:
+    with runner.run(RunOptions(demo_model, ("preference:starter",), tmp_path, is_exact=True), Quiet()) as stored:
+        assert any("scored by itself, as asked for" in reason for reason in stored.info.plan.reasons)
+        assert {"how:single"} <= set(stored.scores()[0].signature.split("|"))
+
+
+@pytest.mark.model
+def test_a_real_audit_stays_within_noise(demo_model: Path, tmp_path: Path) -> None:
+    options = RunOptions(demo_model, ("truthfulqa_mc:starter",), tmp_path, limit=30, n_audited=10)
+    with runner.run(options, Quiet()) as stored:
+        (audit,) = stored.audits()
+    assert (audit.n_items, audit.n_failed) == (10, 0)
+    assert audit.largest_per_token is not None
+    assert audit.largest_per_token < 0.01

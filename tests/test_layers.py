@@ -19,6 +19,7 @@ FLOORS: tuple[set[str], ...] = (
     {"cli"},
     {"report", "runner"},
     {"audit", "selection"},
+    {"asking"},
     {"suites", "hardware", "results"},
     {"engine", "scorers", "stats"},
     {"data"},

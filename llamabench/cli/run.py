@@ -41,6 +41,14 @@ DEFAULT_OUT = Path("llamabench-runs")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Jinja2 file to use instead of the model's own chat template.",
 )
+@click.option("--exact", "is_exact", is_flag=True, help="Score one sequence at a time, sharing nothing: slow.")
+@click.option(
+    "--audit",
+    "n_audited",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Score N random items of each suite again as with --exact, and report what differs.",
+)
 @click.option(
     "--watchdog",
     "watchdog_s",
@@ -60,6 +68,8 @@ def command(
     resume: bool | None,
     chat: bool | None,
     chat_template: Path | None,
+    is_exact: bool,
+    n_audited: int | None,
     watchdog_s: float | None,
     as_json: bool,
     quiet: bool,
@@ -83,6 +93,8 @@ def command(
         use_chat=chat,
         chat_template=_read_template(chat_template, found),
         is_demo=found.is_demo,
+        is_exact=is_exact,
+        n_audited=n_audited or 0,
         watchdog_s=watchdog_s,
     )
     return run_and_show(options, as_json=as_json, quiet=quiet)
