@@ -114,7 +114,7 @@ class Batching:
         model = context.model
         self._context = context
         self._streams = Streams(context, shares_prefixes=shares_prefixes)
-        self._sampler = Sampler(model.n_vocab, context.n_threads)
+        self._sampler = Sampler(model.n_vocab)
         self._batch = Batch(context.plan.n_batch, 1)
         self._piece = cache(lambda token: None if model.is_end(token) else model.piece(token))
         self._poisoned: set[int] = set()
@@ -284,7 +284,7 @@ class Batching:
         self._streams.drop(stream)
 
     def _draw(self, rows: Sequence[Logits], texts: Sequence[Text]) -> list[int | None]:
-        return self._sampler.draw(rows, [text.sampling for text in texts], [text.rng for text in texts])
+        return [self._sampler.draw(row, text.sampling, text.rng) for row, text in zip(rows, texts, strict=True)]
 
     def _take(self, text: Text, token: int | None, logits: Logits) -> Tokens | None:
         """Adds a drawn token to a text, or fails its request where there is none; what is to be decoded next."""

@@ -10,10 +10,7 @@ in full but in rare ties: a bound that provably holds every kept token comes fir
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -24,14 +21,14 @@ from llamabench.records import Sampling
 Logits = npt.NDArray[np.float32]
 _Ids = npt.NDArray[np.intp]
 
-_BLOCK = 256
+_BLOCK = 128
 """Tokens whose weights are added up before a draw looks at single ones."""
 
 _SPARSE_SHARE = 1 / 8
 """From which share of the vocabulary on a mask is faster than a list of ids."""
 
-_SAMPLE, _MARGIN = 2048, 50
-"""Weights that a border is guessed from, and how many of them it may be off: three standard deviations at least."""
+_SAMPLE, _MARGINS = 2048, (50, 250, 2 * 2048)
+"""Weights that a border is guessed from, and how many of them it may be off: mostly, nearly always, always."""
 
 
 class _Kept(NamedTuple):
@@ -41,8 +38,12 @@ class _Kept(NamedTuple):
     weights: Logits
 
 
-class _Scratch:
-    """Draws for one thread, in memory of its own; a block of the padding is never kept."""
+class Sampler:
+    """Draws tokens from logits, one row after the other: threads would only wait for each other here.
+
+    Args:
+        n_vocab: Tokens in the vocabulary.
+    """
 
     def __init__(self, n_vocab: int):
         size = -(-n_vocab // _BLOCK) * _BLOCK
@@ -51,29 +52,47 @@ class _Scratch:
         self._masked = np.zeros(size, np.float32)
         self._mask = np.zeros(n_vocab, np.bool_)
 
-    def draw(self, logits: Logits, sampling: Sampling, uniform: float) -> int | None:
-        """Draws a token; None where the logits are no numbers."""
+    def draw(self, logits: Logits, sampling: Sampling, rng: np.random.Generator) -> int | None:
+        """Draws a token.
+
+        Args:
+            logits: A row of logits, (n_vocab,); it is left as it is.
+            sampling: How to draw.
+            rng: Gives one number; none where `temperature` is 0.
+
+        Returns:
+            The token; None where the row holds a NaN, or its largest logit is infinite.
+        """
         likeliest = int(logits.argmax())  # the place of a NaN, where there is one
         peak = logits[likeliest]
         if not math.isfinite(peak):
             return None
         if sampling.temperature <= 0:
             return likeliest
-        kept = self.keep(logits, sampling, peak)
+        uniform = rng.random()
+        kept = self._keep(logits, sampling, peak)
         if kept.ids is None:
             return self._pick_dense(kept.weights, uniform)
         return int(kept.ids[_pick(kept.weights.cumsum(dtype=np.float64), uniform)])
 
+    def probabilities(self, logits: Logits, sampling: Sampling) -> npt.NDArray[np.float64]:
+        """What `draw` draws from, (n_vocab,), in sum 1; for a `temperature` above 0 and logits that are numbers."""
+        kept = self._keep(logits, sampling, logits.max())
+        shares = np.zeros(self._n_vocab, np.float64)
+        shares[slice(None) if kept.ids is None else kept.ids] = kept.weights[: self._n_vocab]
+        shares /= shares.sum()
+        return shares
+
     def _pick_dense(self, weights: Logits, uniform: float) -> int:
         blocks = weights.reshape(-1, _BLOCK)
-        ends = blocks.sum(axis=1, dtype=np.float64).cumsum()
+        ends = blocks.sum(axis=1).cumsum(dtype=np.float64)
         block = _pick(ends, uniform)
         before = float(ends[block - 1]) if block else 0.0
         within = blocks[block].cumsum(dtype=np.float64)
         rest = (uniform * float(ends[-1]) - before) / float(within[-1])
         return block * _BLOCK + _pick(within, max(rest, 0.0))  # rounding can put it just outside
 
-    def keep(self, logits: Logits, sampling: Sampling, peak: np.float32) -> _Kept:
+    def _keep(self, logits: Logits, sampling: Sampling, peak: np.float32) -> _Kept:
         """The tokens that the filters leave, with their weights; `peak` is the largest logit."""
         if 0 < sampling.top_k < self._n_vocab:
             ids = _top_k(logits, sampling.top_k)
@@ -82,7 +101,7 @@ class _Scratch:
         if sampling.top_p >= 1 and sampling.min_p <= 0:
             return _Kept(None, self._warm(logits, sampling.temperature, peak))
         weights = self._warm(logits, 1.0, peak)[: self._n_vocab]
-        total = float(self._weights.reshape(-1, _BLOCK).sum(axis=1, dtype=np.float64).sum())
+        total = float(self._weights.sum(dtype=np.float64))
         # tokens below the first bound weigh less than 1 - top_p together: the kept ones weigh more without them
         bound = max((1 - sampling.top_p) * total / self._n_vocab * (1 - 1e-6), sampling.min_p)
         mask = np.greater_equal(weights, np.float32(bound), out=self._mask)
@@ -127,22 +146,22 @@ class _Scratch:
     def _nucleus(self, weights: Logits, share: float, total: float) -> Logits:
         """The heaviest tokens that hold a share of the total weight, all others zeroed, padded.
 
-        The border is guessed from a sample. Only tokens near it are sorted, and what the rest weighs shows whether
+        The border is guessed from a sample. Only tokens near it are sorted, and what those above it weigh shows whether
         the guess held.
         """
         sample = np.sort(weights[:: self._n_vocab // _SAMPLE + 1])[::-1]
         ends = sample.cumsum(dtype=np.float64)
         guess = int(ends.searchsorted(share * ends[-1]))
-        low = sample[min(guess + _MARGIN, len(sample) - 1)]
-        high = sample[max(guess - _MARGIN, 0)]
-        mask = np.greater(weights, high, out=self._mask)
         kept, mass = self._masked, share * total
-        np.multiply(weights, mask, out=kept[: self._n_vocab])
-        above = float(kept.reshape(-1, _BLOCK).sum(axis=1, dtype=np.float64).sum())
-        near = np.flatnonzero(np.greater_equal(weights, low, out=self._mask) & (weights <= high))
-        if above >= mass or above + float(weights[near].sum(dtype=np.float64)) < mass:
-            near, above = np.arange(self._n_vocab), 0.0
-            kept[:] = 0
+        for margin in _MARGINS:
+            low = sample[guess + margin] if guess + margin < len(sample) else np.float32(0)
+            high = sample[guess - margin] if guess >= margin else np.float32(np.inf)
+            mask = np.greater(weights, high, out=self._mask)
+            np.multiply(weights, mask, out=kept[: self._n_vocab])
+            above = float(kept.sum(dtype=np.float64))
+            near = np.flatnonzero(np.greater_equal(weights, low, out=self._mask) & (weights <= high))
+            if above < mass <= above + float(weights[near].sum(dtype=np.float64)):
+                break
         near = near[_heaviest(weights[near], mass - above)]
         kept[near] = weights[near]
         return kept
@@ -183,65 +202,6 @@ def _largest(values: Logits, n: int, smallest: np.float32) -> _Ids:
     ties = np.flatnonzero(values == smallest)
     stays[ties[: n - np.count_nonzero(stays)]] = True
     return np.flatnonzero(stays)
-
-
-class Sampler:
-    """Draws the next tokens of several texts.
-
-    Args:
-        n_vocab: Tokens in the vocabulary.
-        n_threads: Threads to draw with; the result does not depend on them.
-    """
-
-    def __init__(self, n_vocab: int, n_threads: int = 1):
-        self._scratches = [_Scratch(n_vocab) for _ in range(max(n_threads, 1))]
-        self._pool = ThreadPoolExecutor(len(self._scratches)) if n_threads > 1 else None
-
-    def close(self) -> None:
-        """Ends the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
-
-    def draw(
-        self, rows: Sequence[Logits], samplings: Sequence[Sampling], rngs: Sequence[np.random.Generator]
-    ) -> list[int | None]:
-        """Draws a token from each row.
-
-        Args:
-            rows: Logits, (n_rows, n_vocab); left as they are.
-            samplings: How to draw from each.
-            rngs: Where each takes its number from; greedy ones take none.
-
-        Returns:
-            Token ids; None where a row holds a NaN or its largest logit is infinite.
-        """
-        jobs = [
-            (row, sampling, rng.random() if sampling.temperature > 0 else 0.0)
-            for row, sampling, rng in zip(rows, samplings, rngs, strict=True)
-        ]
-        n_parts = min(len(self._scratches), sum(sampling.temperature > 0 for sampling in samplings))
-        if self._pool is None or n_parts < 2:
-            return [self._scratches[0].draw(*job) for job in jobs]
-        parts = [functools.partial(self._draw_part, jobs, number, n_parts) for number in range(n_parts)]
-        tokens: list[int | None] = [None] * len(jobs)
-        for number, part in enumerate(self._pool.map(_call, parts)):
-            tokens[number::n_parts] = part
-        return tokens
-
-    def _draw_part(self, jobs: Sequence[tuple[Logits, Sampling, float]], first: int, step: int) -> list[int | None]:
-        return [self._scratches[first].draw(*job) for job in jobs[first::step]]
-
-    def probabilities(self, logits: Logits, sampling: Sampling) -> npt.NDArray[np.float64]:
-        """What `draw` draws from, (n_vocab,), in sum 1; for a `temperature` above 0 and logits that are numbers."""
-        kept = self._scratches[0].keep(logits, sampling, logits.max())
-        shares = np.zeros(len(logits), np.float64)
-        shares[slice(None) if kept.ids is None else kept.ids] = kept.weights[: len(logits)]
-        shares /= shares.sum()
-        return shares
-
-
-def _call(part: Callable[[], list[int | None]]) -> list[int | None]:
-    return part()
 
 
 def log_probability(logits: Logits, token: int) -> float:

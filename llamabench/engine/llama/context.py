@@ -100,7 +100,6 @@ class Context:
             raise EngineError(f"llama.cpp cannot open a context of {plan.n_ctx} tokens: {last_words.tail()}.")
         self.model = model
         self.plan = plan
-        self.n_threads = run.n_threads
         self.memory: Any = api.llama_get_memory(self.handle)
         self.n_ctx_per_sequence: int = api.llama_n_ctx_seq(self.handle)
 
