@@ -24,24 +24,26 @@ _QUIET_WINDOW_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A number to reach."""
+    """A number to reach, or with `at_most` one not to exceed."""
 
     name: str
     value: float
     target: float
+    at_most: bool = False
 
     @property
     def is_met(self) -> bool:
         """Whether it is reached; a number that is none is not."""
-        return self.value >= self.target
+        return self.value <= self.target if self.at_most else self.value >= self.target
 
     def line(self) -> str:
-        """Name, value, target and `ok` or `below`, tab-separated; the value is rounded down.
+        """Name, value, target and `ok` or `below`, tab-separated; the value is rounded to its disadvantage.
 
         >>> Target("speed", 1.9999, 2).line().split()
         ['speed', '1.999', '2', 'below']
         """
-        shown = f"{math.floor(self.value * 1000) / 1000:.3f}" if math.isfinite(self.value) else str(self.value)
+        away = math.ceil if self.at_most else math.floor
+        shown = f"{away(self.value * 1000) / 1000:.3f}" if math.isfinite(self.value) else str(self.value)
         return f"{self.name}\t{shown}\t{self.target:g}\t{'ok' if self.is_met else 'below'}"
 
 

@@ -140,6 +140,11 @@ class TestMeasuring:
         assert Target("speed", 2.0, 2).line() == "speed\t2.000\t2\tok"
         assert Target("speed", float("nan"), 2).line() == "speed\tnan\t2\tbelow"
 
+    def test_some_values_are_not_to_be_exceeded(self) -> None:
+        assert Target("memory", 2.0001, 2, at_most=True).line() == "memory\t2.001\t2\tbelow"
+        assert Target("memory", 1.5, 2, at_most=True).line() == "memory\t1.500\t2\tok"
+        assert not Target("memory", float("nan"), 2, at_most=True).is_met
+
     def test_doubts(self) -> None:
         assert find_doubts("x", [1.0]) == []
         assert find_doubts("x", [1.0, 1.01, 0.99]) == []
