@@ -80,14 +80,19 @@ class Session:
             self._context = None
 
     def _open_context(self, *, for_scoring: bool) -> Context:
-        why_not = self.model.why_not_causal
-        if why_not is not None:
-            raise ModelFileError(f"{self.spec.path} has no left-to-right probabilities: {why_not}.")
+        self._refuse_for(self.model.why_not_causal)
         self._close_context()
         plan = self._plan.scoring if for_scoring else self._plan.generation
-        self._context = Context(self.model, plan, self._plan)
-        self._is_for_scoring = for_scoring
-        return self._context
+        context = Context(self.model, plan, self._plan)
+        if not context.is_causal:
+            context.close()
+            self._refuse_for("its tokens attend to what comes later")
+        self._context, self._is_for_scoring = context, for_scoring
+        return context
+
+    def _refuse_for(self, why_not: str | None) -> None:
+        if why_not is not None:
+            raise ModelFileError(f"{self.spec.path} has no left-to-right probabilities: {why_not}.")
 
     def _scoring_context(self) -> Context:
         if self._context is None or not self._is_for_scoring:

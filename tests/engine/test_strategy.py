@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llamabench.data import demo_model as demo_model_module
 from llamabench.engine import worker
 from llamabench.engine.copying import Strand, plan_waves
 from llamabench.engine.llama import Context, Model
@@ -181,6 +182,22 @@ def test_tokens_can_be_scored_with_a_path_alone(name: str, shared_data: Path, op
 def test_a_diffusion_model_is_refused(shared_data: Path) -> None:
     with Engine(shared_data / "archs" / "dream-dense.gguf") as engine, pytest.raises(ModelFileError, match="diffusion"):
         engine.score_tokens([([5, 6, 7], [[8]])])
+
+
+@pytest.mark.model
+def test_a_model_that_attends_to_what_comes_later_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    describe = demo_model_module._describe
+
+    def describe_an_encoder(writer: Any, *args: Any) -> None:
+        describe(writer, *args)
+        writer.add_causal_attention(False)
+
+    monkeypatch.setattr(demo_model_module, "_describe", describe_an_encoder)
+    path = demo_model_module.ensure_demo_model(tmp_path)
+    with Engine(path) as engine:
+        for _ in range(2):
+            with pytest.raises(ModelFileError, match="attend to what comes later"):
+                engine.score_tokens([([5, 6, 7], [[8]])])
 
 
 # --- waves --------------------------------------------------------------------------------------

@@ -109,6 +109,11 @@ class Context:
             api.llama_free(self.handle)
             self.handle = None
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token attends to what comes before it alone."""
+        return bool(api.llama_get_causal_attn(self.handle))
+
     def decode(self, batch: Batch) -> None:
         """Runs the model over a batch.
 
@@ -122,8 +127,14 @@ class Context:
             raise EngineError(f"llama.cpp could not decode {batch.struct.n_tokens} tokens (status {status}): {reason}.")
 
     def logits(self, n_rows: int) -> npt.NDArray[np.float32]:
-        """The logits of the last decode, (n_rows, n_vocab), in place until the next one."""
+        """The logits of the last decode, (n_rows, n_vocab), in place until the next one.
+
+        Raises:
+            EngineError: llama.cpp gives none.
+        """
         pointer = api.llama_get_logits(self.handle)
+        if not pointer:
+            raise EngineError("llama.cpp gave no logits: the model has no output layer.")
         return np.ctypeslib.as_array(pointer, shape=(n_rows, self.model.n_vocab))
 
     def clear(self, *, data: bool = False) -> None:
