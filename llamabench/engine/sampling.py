@@ -3,14 +3,17 @@
 Filters look at the distribution as the model gives it and temperature comes last, in the order of llama.cpp's default
 chain: top-k, top-p of what top-k kept, min-p, temperature. Equal weights at a border: the lower token id stays.
 
-One uniform number is taken for each token that is drawn, and the kept tokens stand in the order of their ids along the
-interval, so the same seed gives the same text wherever the model gives the same numbers. No vocabulary is ever sorted
-in full but in rare ties: a bound that provably holds every kept token comes first, then a border found from a sample.
+Four uniform numbers are taken for each token, used or not, and tokens stand in the order of their ids along the
+interval, so the same seed gives the same text wherever the model gives the same numbers. With the first three, a wide
+top-p is drawn from by guessing: a token from the whole distribution, again where it is not among the kept ones, which
+one sum shows. Where that fails, the kept ones are found, hardly ever by sorting a vocabulary in full: a bound that
+provably holds them all comes first, then a border guessed from a sample.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +32,10 @@ _SPARSE_SHARE = 1 / 8
 
 _SAMPLE, _MARGINS = 2048, (50, 250, 2 * 2048)
 """Weights that a border is guessed from, and how many of them it may be off: mostly, nearly always, always."""
+
+
+_N_GUESSES, _LEAST_GUESSED = 3, 0.5
+"""Guesses for a token, and the least top-p that is worth them."""
 
 
 class _Kept(NamedTuple):
@@ -50,6 +57,7 @@ class Sampler:
         self._n_vocab = n_vocab
         self._weights = np.zeros(size, np.float32)
         self._masked = np.zeros(size, np.float32)
+        self._warmed = np.zeros(size, np.float32)
         self._mask = np.zeros(n_vocab, np.bool_)
 
     def draw(self, logits: Logits, sampling: Sampling, rng: np.random.Generator) -> int | None:
@@ -58,7 +66,7 @@ class Sampler:
         Args:
             logits: A row of logits, (n_vocab,); it is left as it is.
             sampling: How to draw.
-            rng: Gives one number; none where `temperature` is 0.
+            rng: Gives four numbers; none where `temperature` is 0.
 
         Returns:
             The token; None where the row holds a NaN, or its largest logit is infinite.
@@ -69,11 +77,37 @@ class Sampler:
             return None
         if sampling.temperature <= 0:
             return likeliest
-        uniform = rng.random()
+        *guesses, last = rng.random(_N_GUESSES + 1).tolist()
+        token = self._guess(logits, sampling, peak, guesses)
+        if token is not None:
+            return token
         kept = self._keep(logits, sampling, peak)
         if kept.ids is None:
-            return self._pick_dense(kept.weights, uniform)
-        return int(kept.ids[_pick(kept.weights.cumsum(dtype=np.float64), uniform)])
+            return _pick_dense(kept.weights, _sum_blocks(kept.weights), last)
+        return int(kept.ids[_pick(kept.weights.cumsum(dtype=np.float64), last)])
+
+    def _guess(self, logits: Logits, sampling: Sampling, peak: np.float32, uniforms: Sequence[float]) -> int | None:
+        """A token from the whole distribution that top-p keeps; None where none of the numbers gives one."""
+        if sampling.top_k > 0 or sampling.min_p > 0 or sampling.top_p < _LEAST_GUESSED:
+            return None
+        warmed = self._warm(logits, sampling.temperature, peak, out=self._warmed)
+        ends = _sum_blocks(warmed)
+        if sampling.top_p >= 1:
+            return _pick_dense(warmed, ends, uniforms[0])
+        weights, total = warmed, float(ends[-1])
+        if sampling.temperature != 1:
+            weights = self._warm(logits, 1.0, peak, out=self._weights)
+            total = float(weights.sum(dtype=np.float64))
+        guesses = (_pick_dense(warmed, ends, uniform) for uniform in uniforms)
+        return next((guess for guess in guesses if self._is_kept(guess, weights, sampling.top_p * total)), None)
+
+    def _is_kept(self, token: int, weights: Logits, mass: float) -> bool:
+        """Whether those that come before a token by weight, then by id, weigh less than `mass`."""
+        weight = weights[token]
+        np.multiply(weights, weights > weight, out=self._masked)
+        ties = np.count_nonzero(weights[:token] == weight)
+        before = float(self._masked.sum(dtype=np.float64)) + ties * float(weight)
+        return bool(before < mass or before == 0)
 
     def probabilities(self, logits: Logits, sampling: Sampling) -> npt.NDArray[np.float64]:
         """What `draw` draws from, (n_vocab,), in sum 1; for a `temperature` above 0 and logits that are numbers."""
@@ -83,15 +117,6 @@ class Sampler:
         shares /= shares.sum()
         return shares
 
-    def _pick_dense(self, weights: Logits, uniform: float) -> int:
-        blocks = weights.reshape(-1, _BLOCK)
-        ends = blocks.sum(axis=1).cumsum(dtype=np.float64)
-        block = _pick(ends, uniform)
-        before = float(ends[block - 1]) if block else 0.0
-        within = blocks[block].cumsum(dtype=np.float64)
-        rest = (uniform * float(ends[-1]) - before) / float(within[-1])
-        return block * _BLOCK + _pick(within, max(rest, 0.0))  # rounding can put it just outside
-
     def _keep(self, logits: Logits, sampling: Sampling, peak: np.float32) -> _Kept:
         """The tokens that the filters leave, with their weights; `peak` is the largest logit."""
         if 0 < sampling.top_k < self._n_vocab:
@@ -99,8 +124,8 @@ class Sampler:
             weights = np.exp(logits[ids] - peak)
             return self._cut(ids, weights, logits, sampling, total=float(weights.sum(dtype=np.float64)))
         if sampling.top_p >= 1 and sampling.min_p <= 0:
-            return _Kept(None, self._warm(logits, sampling.temperature, peak))
-        weights = self._warm(logits, 1.0, peak)[: self._n_vocab]
+            return _Kept(None, self._warm(logits, sampling.temperature, peak, out=self._warmed))
+        weights = self._warm(logits, 1.0, peak, out=self._weights)[: self._n_vocab]
         total = float(self._weights.sum(dtype=np.float64))
         # tokens below the first bound weigh less than 1 - top_p together: the kept ones weigh more without them
         bound = max((1 - sampling.top_p) * total / self._n_vocab * (1 - 1e-6), sampling.min_p)
@@ -116,18 +141,18 @@ class Sampler:
             kept = self._masked
             np.multiply(weights, mask, out=kept[: self._n_vocab])
         if sampling.temperature != 1:
-            np.multiply(self._warm(logits, sampling.temperature, peak), kept > 0, out=kept)
+            np.multiply(self._warm(logits, sampling.temperature, peak, out=self._warmed), kept > 0, out=kept)
         return _Kept(None, kept)
 
-    def _warm(self, logits: Logits, temperature: float, peak: np.float32) -> Logits:
+    def _warm(self, logits: Logits, temperature: float, peak: np.float32, *, out: Logits) -> Logits:
         """Weights of all tokens, padded by zeros; the largest is 1."""
-        weights = self._weights[: self._n_vocab]
+        weights = out[: self._n_vocab]
         np.subtract(logits, peak, out=weights)
         if temperature != 1:
             with np.errstate(over="ignore"):
                 np.multiply(weights, np.float32(min(1 / temperature, _LARGEST)), out=weights)
         np.exp(weights, out=weights)
-        return self._weights
+        return out
 
     def _cut(self, ids: _Ids, weights: Logits, logits: Logits, sampling: Sampling, *, total: float) -> _Kept:
         """Top-p, min-p and temperature on a few candidates."""
@@ -174,6 +199,21 @@ def _pick(ends: npt.NDArray[np.float64], uniform: float) -> int:
     """The first whose running sum `ends` passes a share of the whole, 0 to 1; never one of no weight."""
     place = int(ends.searchsorted(uniform * ends[-1], side="right"))
     return place if place < len(ends) else int(ends.searchsorted(ends[-1]))
+
+
+def _sum_blocks(weights: Logits) -> npt.NDArray[np.float64]:
+    """Running sums over the blocks of padded weights."""
+    ends: npt.NDArray[np.float64] = weights.reshape(-1, _BLOCK).sum(axis=1, dtype=np.float64).cumsum()
+    return ends
+
+
+def _pick_dense(weights: Logits, ends: npt.NDArray[np.float64], uniform: float) -> int:
+    """As `_pick`, for padded weights: the block first, then the token in it."""
+    block = _pick(ends, uniform)
+    before = float(ends[block - 1]) if block else 0.0
+    within = weights[block * _BLOCK : (block + 1) * _BLOCK].cumsum(dtype=np.float64)
+    rest = (uniform * float(ends[-1]) - before) / float(within[-1])
+    return block * _BLOCK + _pick(within, max(rest, 0.0))  # rounding can put it just outside
 
 
 def _top_k(logits: Logits, k: int) -> _Ids:

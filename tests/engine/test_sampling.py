@@ -145,13 +145,29 @@ def test_frequencies(kind: str, sampling: Sampling) -> None:
     assert statistic < chi2.ppf(0.999, max(len(predicted) - 1, 1))
 
 
+@pytest.mark.parametrize("kind", ["flat", "like text", "peaked", "ties", "forbidden"])
+@pytest.mark.parametrize("temperature", [1.0, 0.4])
+@pytest.mark.parametrize("top_p", [0.5, 0.9])
+def test_guesses_are_kept_tokens(kind: str, temperature: float, top_p: float) -> None:
+    logits, sampler = make_logits(kind, 700), Sampler(700)
+    sampling = Sampling(1, temperature, top_p=top_p)
+    kept = set(np.flatnonzero(reference(logits, Sampling(1, 1.0, top_p=top_p))).tolist())
+    weights = np.exp(logits - logits.max())
+    padded = np.append(weights, np.zeros(-len(weights) % 128, np.float32))
+    mass = top_p * float(weights.sum(dtype=np.float64))
+    assert {token for token in range(700) if sampler._is_kept(token, padded, mass)} == kept
+    places = np.linspace(0, 1, 400, endpoint=False)
+    guesses = [sampler._guess(logits, sampling, logits.max(), [place]) for place in places]
+    assert {guess for guess in guesses if guess is not None} <= kept
+
+
 class TestDraw:
-    def test_one_number_per_token_and_the_same_everywhere(self) -> None:
+    def test_four_numbers_per_token_and_the_same_everywhere(self) -> None:
         rng = np.random.Generator(np.random.PCG64(7))
         logits = np.zeros(1000, np.float32)
         drawn = [Sampler(1000).draw(logits, PLAIN, rng) for _ in range(4)]
-        expected = (np.random.Generator(np.random.PCG64(7)).random(4) * 1000).astype(int)
-        assert drawn == expected.tolist() == [625, 897, 775, 225]
+        expected = (np.random.Generator(np.random.PCG64(7)).random((4, 4))[:, 0] * 1000).astype(int)
+        assert drawn == expected.tolist() == [625, 300, 797, 254]
 
     def test_greedy_takes_no_number_and_the_first_of_equals(self) -> None:
         rng = np.random.default_rng(0)
@@ -196,8 +212,8 @@ class _Fixed(np.random.Generator):
         super().__init__(np.random.PCG64(0))
         self._number = number
 
-    def random(self, *args: object, **options: object) -> float:  # type: ignore[override]
-        return self._number
+    def random(self, size: int) -> npt.NDArray[np.float64]:  # type: ignore[override]
+        return np.full(size, self._number)
 
 
 def test_log_probability_is_that_of_the_whole_distribution() -> None:
