@@ -107,6 +107,88 @@ def test_result_depends_on_request_and_seed_alone(demo_model: Path, open_generat
     assert len({generated.text for generated in alone}) == 3
 
 
+def count_decoded(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Tokens of each decode from now on."""
+    decode, counts = generator._context.decode, list[int]()
+
+    def count(batch: Batch) -> None:
+        counts.append(batch.struct.n_tokens)
+        decode(batch)
+
+    monkeypatch.setattr(generator._context, "decode", count)
+    return counts
+
+
+PRIMER = "Tom and Lily saw a big red ball in the park. They were happy. " * 3
+
+
+@pytest.mark.parametrize("sizes", [{}, {"n_seq_max": 1}, {"n_seq_max": 2, "n_batch": 16}, {"n_seq_max": 16}])
+def test_company_and_order_change_nothing(
+    demo_model: Path, open_generator: OpenGenerator, sizes: dict[str, int]
+) -> None:
+    """Prompts that begin alike, prompts that are the same, texts of all lengths: each as it is without any sharing."""
+    generator = open_generator(demo_model, n_ctx=256 * sizes.get("n_seq_max", 4), **sizes)
+    requests = [
+        dataclasses.replace(ask(prompt, n=n, max_tokens=5 + 7 * n, temperature=1.5, seed=n), wants_tokens=True)
+        for n, prompt in enumerate([PRIMER, f"{PRIMER} One", "The sea", f"{PRIMER} One day", "The sea"], 1)
+    ]
+    alone = Generator(generator._context, generator._encoder, shares_prefixes=False)
+    expected = [texts_of(alone, request)[0] for request in requests]
+    for order in (range(5), (4, 2, 0, 3, 1)):
+        found = texts_of(generator, *(requests[place] for place in order))
+        for place, texts in zip(order, found, strict=True):
+            assert [text.tokens for text in texts] == [text.tokens for text in expected[place]]
+            for text, same in zip(texts, expected[place], strict=True):
+                np.testing.assert_allclose(text.token_logprobs, same.token_logprobs, atol=2e-3)  # the cache is f16
+
+
+def test_what_prompts_share_is_decoded_once(
+    demo_model: Path, open_generator: OpenGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = open_generator(demo_model)
+    counts = count_decoded(generator, monkeypatch)
+    prompts = [PRIMER + ending for ending in (" One", " Two", " Three", " Four", " Five", " Six")]
+    requests = [ask(prompt, n=5, max_tokens=4) for prompt in prompts]
+    lengths = [len(generator._encoder.encode(request.prompt)) for request in requests]
+    primer = len(generator._encoder.encode(TextPrompt(PRIMER)))
+    texts = texts_of(generator, *requests)
+    n_drawn = sum(text.n_tokens - 1 for found in texts for text in found)
+    assert sum(counts) <= primer + sum(length - primer + 2 for length in lengths) + n_drawn
+
+
+def test_streams_at_work_stay_next_to_each_other(
+    demo_model: Path, open_generator: OpenGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = open_generator(demo_model, n_seq_max=8, n_ctx=8 * 256)
+    batching, at_work = generator._batching, list[list[int]]()
+    step = batching._step
+
+    def watch() -> None:
+        at_work.append(sorted(batching._work))
+        step()
+
+    monkeypatch.setattr(batching, "_step", watch)
+    requests = [ask("The sea", n=1, seed=seed, max_tokens=9 + 6 * (seed % 3)) for seed in range(8)]
+    texts_of(generator, *requests)
+    assert all(streams == list(range(len(streams))) for streams in at_work)
+    assert {len(streams) for streams in at_work} >= {1, 8}
+
+
+def test_tokens_and_their_probabilities(
+    demo_model: Path, open_generator: OpenGenerator, open_reference: Callable[..., Any]
+) -> None:
+    generator = open_generator(demo_model)
+    narrow = Sampling(9, 0.5, top_p=0.8, top_k=5)
+    request = GenerateRequest("r", TextPrompt("The sea"), narrow, n=2, wants_tokens=True)
+    prompt = generator._encoder.encode(request.prompt)
+    for text in texts_of(generator, request)[0]:
+        assert len(text.tokens) == len(text.token_logprobs) == text.n_tokens
+        expected = open_reference(demo_model).logprobs([*prompt, *text.tokens], len(prompt))
+        np.testing.assert_allclose(text.token_logprobs, expected, atol=1e-4)
+    plain = dataclasses.replace(request, wants_tokens=False)
+    assert [text.tokens for text in texts_of(generator, plain)[0]] == [(), ()]
+
+
 def test_more_numbers_keep_the_first_ones(demo_model: Path, open_generator: OpenGenerator) -> None:
     generator = open_generator(demo_model)
     few, many = texts_of(generator, ask("The sea", n=2), ask("The sea", n=6))
@@ -239,6 +321,32 @@ def test_failed_decode_leaves_nothing_behind(
     assert texts_of(generator, *requests) == expected
 
 
+@pytest.mark.parametrize("n_streams", [1, 4])
+def test_no_number_fails_its_request_alone(
+    n_streams: int, shared_data: Path, tmp_path: Path, open_generator: OpenGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of which one token, 99, is no number; token ids stand in for text."""
+    from gguf import GGUFReader
+
+    path = tmp_path / "ill.gguf"
+    path.write_bytes((shared_data / "archs" / "llama-dense.gguf").read_bytes())
+    for tensor in GGUFReader(path, "r+").tensors:
+        if tensor.name == "token_embd.weight":
+            tensor.data[99] = np.nan
+    generator = open_generator(path, n_seq_max=n_streams, n_ctx=256 * n_streams)
+    prompts = {"a": [5, 6], "ill": [5, 99, 7], "b": [6, 5, 8], "ill too": [99], "c": [9, 10, 11]}
+    monkeypatch.setattr(generator._encoder, "encode", lambda prompt: prompts[prompt.text])
+    monkeypatch.setattr(generator._batching, "_piece", lambda token: b"%d " % token)
+    asked = [GenerateRequest(text, TextPrompt(text), Sampling(20), n=3) for text in prompts]
+    healthy = [texts_of(generator, request)[0] for request in asked[::2]]
+    for _ in range(2):
+        results = generator.generate(asked)
+        reason = "The model gave no number (NaN): its file is damaged, or this machine computes it wrongly."
+        assert results[1::2] == [Failure("ill", reason), Failure("ill too", reason)]
+        assert [result.texts for result in results[::2] if isinstance(result, GenerateResult)] == healthy
+    assert generator.generate(asked[1:2]) == [Failure("ill", reason)]
+
+
 def test_no_tokens_asked_for_is_a_failure(scripted_model: Path, open_generator: OpenGenerator) -> None:
     request = GenerateRequest("r", TextPrompt("A"), Sampling(0))
     (result,) = open_generator(scripted_model).generate([request])
@@ -251,7 +359,10 @@ def test_nothing_asked(demo_model: Path, open_generator: OpenGenerator) -> None:
     assert texts_of(generator, ask("x", n=0)) == [()]
 
 
-@pytest.mark.parametrize("name", ["mamba2-dense", "lfm2-dense", "gpt-oss-moe"])
+_MEMORIES = ["mamba2-dense", "lfm2-dense", "gpt-oss-moe", "gemma3-dense", "qwen35-dense", "minimax-01-moe"]
+
+
+@pytest.mark.parametrize("name", _MEMORIES)
 def test_slots_are_independent_in_every_memory(
     name: str,
     shared_data: Path,
@@ -262,9 +373,14 @@ def test_slots_are_independent_in_every_memory(
     """Token ids stand in for text: these files bring no usable vocabulary."""
     path = shared_data / "archs" / f"{name}.gguf"
     reference, generator = open_reference(path), open_generator(path)
-    prompts = {str(n): [5 + n, 17, 30 + n, *range(40, 40 + 7 * n)] for n in range(6)}
+    base = [7, *range(60, 100)]
+    prompts = {str(n): [*(base if n % 4 else base[:3]), 5 + n, 17, *range(40, 40 + 7 * n)] for n in range(6)}
     monkeypatch.setattr(generator._encoder, "encode", lambda prompt: prompts[prompt.text])
-    monkeypatch.setattr(generator._context.model, "piece", lambda token: b"%d " % token)
-    requests = [GenerateRequest(text, TextPrompt(text), Sampling(8)) for text in prompts]
-    for tokens, (generated,) in zip(prompts.values(), texts_of(generator, *requests), strict=True):
-        assert [int(token) for token in generated.text.split()] == reference.greedy(tokens, 8)
+    requests = [GenerateRequest(text, TextPrompt(text), Sampling(8), n=6 if text == "3" else 1) for text in prompts]
+    expected = {text: reference.greedy(tokens, 8) for text, tokens in prompts.items()}
+    for shares_prefixes, asked in [(True, requests), (True, requests[1:4]), (False, requests)]:
+        generator = Generator(generator._context, generator._encoder, shares_prefixes=shares_prefixes)
+        monkeypatch.setattr(generator._batching, "_piece", lambda token: b"%d " % token)
+        for request, texts in zip(asked, texts_of(generator, *asked), strict=True):
+            for generated in texts:
+                assert [int(token) for token in generated.text.split()] == expected[request.id]
