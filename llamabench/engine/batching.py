@@ -218,6 +218,8 @@ class Batching:
 
     def _close_gaps(self) -> None:
         """Moves texts from the last streams to idle ones between the first."""
+        if max(self._work, default=-1) < len(self._work):
+            return
         if not self._streams.shares_prefixes or (self._queue and not self._streams.rolls_back):
             return
         active = sorted(self._work.keys() - {self._reserved})

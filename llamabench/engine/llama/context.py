@@ -66,9 +66,12 @@ class Batch:
         counts = np.fromiter(map(len, sequences), np.int32, n)
         self.sequence_counts[:n] = counts
         flat = np.fromiter(itertools.chain.from_iterable(sequences), np.int32)
-        rows = np.repeat(np.arange(n), counts)
-        columns = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
-        self.sequences[rows, columns] = flat
+        if len(flat) == n:
+            self.sequences[:n, 0] = flat
+        else:
+            rows = np.repeat(np.arange(n), counts)
+            columns = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
+            self.sequences[rows, columns] = flat
         self.wants_logits[:n] = 0
         self.wants_logits[outputs] = 1
 
