@@ -15,6 +15,7 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.random import PCG64
 
 from llamabench.engine.llama import Batch, Context, Tokens
 from llamabench.engine.packing import shared_length
@@ -40,7 +41,7 @@ class Text:
         self.request = request
         self.number = number
         self.sampling = asked.sampling
-        self.rng = np.random.Generator(np.random.PCG64(seed))
+        self.rng = np.random.Generator(PCG64(seed))
         self.n_drawn = 0
         self._raw = b""
         self._stops = [stop.encode(errors="surrogatepass") for stop in asked.sampling.stop if stop]

@@ -128,7 +128,7 @@ class Sampler:
         weights = self._warm(logits, 1.0, peak, out=self._weights)[: self._n_vocab]
         total = float(self._weights.sum(dtype=np.float64))
         # tokens below the first bound weigh less than 1 - top_p together: the kept ones weigh more without them
-        bound = max((1 - sampling.top_p) * total / self._n_vocab * (1 - 1e-6), sampling.min_p)
+        bound = max((1 - sampling.top_p) * total / self._n_vocab * (1 - 1e-6), min(sampling.min_p, 1.0))
         mask = np.greater_equal(weights, np.float32(bound), out=self._mask)
         if np.count_nonzero(mask) <= self._n_vocab * _SPARSE_SHARE:
             ids = np.flatnonzero(mask)

@@ -225,7 +225,8 @@ def test_frequencies_are_those_of_the_model(
 
 
 @pytest.mark.parametrize(
-    "sampling", [Sampling(6, 1.5, top_k=1), Sampling(6, 1.5, top_p=1e-6), Sampling(6, 1.5, min_p=1)]
+    "sampling",
+    [Sampling(6, 1.5, top_k=1), Sampling(6, 1.5, top_p=1e-6), Sampling(6, 1.5, min_p=1), Sampling(6, 1.5, min_p=7)],
 )
 def test_narrow_sampling_is_greedy(demo_model: Path, open_generator: OpenGenerator, sampling: Sampling) -> None:
     generator = open_generator(demo_model)
@@ -334,7 +335,7 @@ def test_no_number_fails_its_request_alone(
         if tensor.name == "token_embd.weight":
             tensor.data[99] = np.nan
     generator = open_generator(path, n_seq_max=n_streams, n_ctx=256 * n_streams)
-    prompts = {"a": [5, 6], "ill": [5, 99, 7], "b": [6, 5, 8], "ill too": [99], "c": [9, 10, 11]}
+    prompts = {"a": [5, 6], "ill": [5] * 40 + [99, 7], "b": [6, 5, 8], "ill too": [99], "c": [9, 10, 11]}
     monkeypatch.setattr(generator._encoder, "encode", lambda prompt: prompts[prompt.text])
     monkeypatch.setattr(generator._batching, "_piece", lambda token: b"%d " % token)
     asked = [GenerateRequest(text, TextPrompt(text), Sampling(20), n=3) for text in prompts]
