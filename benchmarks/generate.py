@@ -16,9 +16,9 @@ through the engine's process and includes tokenising, copying the prompt to the 
 the texts back; the peer's seconds are its own, without its copies. The last token of a text is drawn and not decoded,
 so a text of n + 1 tokens stands against n of the peer. Both begin with the model loaded and warm.
 
-Weights are random, so that the distribution is nearly flat and top-p 0.9 keeps 30,000 of 50,000 tokens: a trained
-model keeps tens, and draws in two thirds of the time. A text may end early by an end token: what is counted is what
-was decoded, and prompts are tried until a greedy text does not.
+Weights are random, so that the distribution is nearly flat and top-p 0.9 keeps 30,000 of 50,000 tokens; a token of a
+trained model, which keeps tens, takes as long to draw. A text may end early by an end token: what is counted is what
+was decoded, and of several prompts the one is taken after which a greedy text does so last.
 
 The sides take turns, in changing order; results are medians over turns. A turn during which other processes kept the
 machine busy is shown and not counted.
