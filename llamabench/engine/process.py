@@ -40,6 +40,8 @@ from llamabench.records import (
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+_EXIT_S = 5.0
+
 PLAIN_PLAN = Plan(
     n_gpu_layers=0,
     tensor_split=(),
@@ -102,7 +104,7 @@ class Engine:
     def _start(self) -> None:
         self._pulse[:] = [0] * worker.PULSE_SIZE
         self._memory_kills = count_memory_kills()
-        self._is_hung = False
+        self._hung_s: float | None = None
         self._process = None
         self._is_ready = False
         others = multiprocessing.active_children()
@@ -188,35 +190,37 @@ class Engine:
             raise
 
     def _watch(self, future: Future[_T]) -> _T:
-        self._watchdog.begin(self._pulse[worker.N_DECODES], now_s=time.monotonic())
+        n_decodes, is_decoding = self._read_pulse()
+        self._watchdog.begin(n_decodes, is_decoding=is_decoding, now_s=time.monotonic())
         while not future.done():
             try:
                 future.exception(timeout=self._watchdog.look_every_s)
             except TimeoutError:
                 if self._look():
-                    self._is_hung = True
+                    self._hung_s = self._watchdog.allowed_s
                     self._kill()
         self._look()
         return future.result()
 
     def _look(self) -> bool:
-        n_decodes, is_decoding = self._pulse[worker.N_DECODES], bool(self._pulse[worker.IS_DECODING])
+        n_decodes, is_decoding = self._read_pulse()
         return self._watchdog.is_hung(n_decodes, is_decoding=is_decoding, now_s=time.monotonic())
+
+    def _read_pulse(self) -> tuple[int, bool]:
+        return self._pulse[worker.N_DECODES], bool(self._pulse[worker.IS_DECODING])
 
     def _why_it_died(self) -> EngineDiedError:
         path = self.spec.path
-        if self._is_hung:
+        if self._hung_s is not None:
             return EngineDiedError(
-                f"llama.cpp was at one decode of {path} for more than {self._watchdog.limit_s:,.0f} s and was ended. "
+                f"llama.cpp made no progress with {path} for more than {self._hung_s:,.6g} s and was ended. "
                 "If the machine is that slow, allow more with --watchdog SECONDS, or 0 for any time.",
                 "hung",
             )
         if self._abort_file.exists():
             words = self._abort_file.read_text(encoding="utf-8", errors="replace")
             return EngineDiedError(f"llama.cpp gave up on {path}: {words}", _cause(words))
-        if self._process is not None:
-            self._process.join(timeout=5)
-        code = None if self._process is None else self._process.exitcode
+        code = self._exit_code()
         words = self._last_line()
         if not self._is_ready:
             cause = "killed" if code == -signal.SIGTERM or code == -9 else _cause(words)
@@ -228,11 +232,23 @@ class Engine:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         cause = _cause(words)
         if name == "SIGKILL":
-            words = " The system kills the largest process when memory runs out."
-            cause = "killed" if self._memory_kills == count_memory_kills() is not None else "memory"
+            if self._memory_kills == count_memory_kills() is not None:
+                words, cause = " The system did not do it for want of memory.", "killed"
+            else:
+                words, cause = " The system kills the largest process when memory runs out.", "memory"
         elif name in ("SIGTERM", "SIGINT", "SIGHUP"):
             cause = "killed"
         return EngineDiedError(f"The process that ran {path} was ended by {name}.{words}", cause)
+
+    def _exit_code(self) -> int | None:
+        """How the process ended; None where it does not say so within some seconds."""
+        deadline = time.monotonic() + _EXIT_S
+        # the executor's thread waits for the same process: the one that comes second is told nothing at first
+        while self._process is not None and time.monotonic() < deadline:
+            if self._process.exitcode is not None:
+                return self._process.exitcode
+            time.sleep(0.01)
+        return None
 
     def _last_line(self) -> str:
         """What the process last wrote to its error stream, as a sentence after another; often nothing."""

@@ -78,10 +78,10 @@ def _with_fewer_layers(plan: Plan) -> Plan | None:
 
 def _change(before: Plan, after: Plan) -> str:
     if after.n_gpu_layers != before.n_gpu_layers:
-        return f"{after.n_gpu_layers} layers on devices instead of {before.n_gpu_layers}"
+        return f"layers on devices cut from {before.n_gpu_layers} to {after.n_gpu_layers}"
     if after.scoring.n_batch != before.scoring.n_batch or after.generation.n_batch != before.generation.n_batch:
-        return f"batches of {after.scoring.n_batch} tokens instead of {before.scoring.n_batch}"
+        return f"batches cut from {before.scoring.n_batch} to {after.scoring.n_batch} tokens"
     return (
-        f"{after.scoring.n_seq_max} sequences at a time instead of {before.scoring.n_seq_max}, "
-        f"{after.generation.n_seq_max} texts instead of {before.generation.n_seq_max}"
+        f"sequences at a time cut from {before.scoring.n_seq_max} to {after.scoring.n_seq_max}, "
+        f"texts from {before.generation.n_seq_max} to {after.generation.n_seq_max}"
     )
