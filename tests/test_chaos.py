@@ -28,6 +28,8 @@ SUITES = ("bbq:starter", "truthfulqa_mc:starter", "preference:starter")
 BAD = {"bbq": ("abort", "die"), "truthfulqa_mc": ("end", "abort"), "preference": ("abort",)}
 """Faults of a suite's bad items."""
 
+_MOST_IN_A_ROW = 3
+
 
 class ChaosEngine(FaultyEngine):
     """The engine of a test's runs; its items fail in the process as the test says."""
@@ -47,12 +49,13 @@ class Silent:
 
     notes: list[str] = field(default_factory=list)
     begun: threading.Event = field(default_factory=threading.Event)
+    n_steps: int = 0
 
     def begin(self, run: Run) -> None:
         self.begun.set()
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
-        pass
+        self.n_steps += 1
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -74,20 +77,29 @@ def start(demo_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @contextlib.contextmanager
 def killer(progress: Silent, *, seed: int, every_s: tuple[float, float]) -> Iterator[list[int]]:
-    """Kills the engine's process at random moments from the run's beginning on; the processes killed."""
+    """Kills the engine's process at random moments from the run's beginning on; the processes killed.
+
+    On a slow machine it waits after three kills until something was stored: more in a row end a run, rightly.
+    """
     rng = random.Random(seed)
     killed: list[int] = []
     is_over = threading.Event()
 
     def kill() -> None:
         progress.begun.wait(60)
+        n_steps, n_kills = 0, 0
         while not is_over.wait(rng.uniform(*every_s)):
+            if progress.n_steps > n_steps:
+                n_steps, n_kills = progress.n_steps, 0
+            if n_kills == _MOST_IN_A_ROW:
+                continue
             engine = ChaosEngine.last
             process_id = None if engine is None else engine.process_id
             if process_id is not None and process_id not in killed:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process_id, signal.SIGKILL)
                     killed.append(process_id)
+                    n_kills += 1
 
     thread = threading.Thread(target=kill)
     thread.start()
