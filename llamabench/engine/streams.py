@@ -34,7 +34,7 @@ class Streams:
             shares_prefixes = model.metadata("general.architecture") not in _INEXACT_COPIES
         self._context = context
         self.shares_prefixes = shares_prefixes
-        self.rolls_back = model.has_cache_per_token
+        self.rolls_back = model.has_cache_per_token and context.plan.swa_full
         self.least_shared = 1 + context.n_ctx_per_sequence // _CELLS_PER_TOKEN
         self.held: list[Tokens] = [[] for _ in range(context.plan.n_seq_max)]
 

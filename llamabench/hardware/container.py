@@ -76,11 +76,22 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What the header of one file says; `data_offset` is where tensor data starts in it."""
+    """What the header of one file says.
+
+    Attributes:
+        size_bytes: Length of the file.
+        version: GGUF version.
+        metadata: Its key-value pairs.
+        pairs: The same as the file spells them, key and type included; without those that were skipped.
+        tensors: Its tensors, in order.
+        alignment: What offsets are a multiple of.
+        data_offset: Where tensor data starts.
+    """
 
     size_bytes: int
     version: int
     metadata: Mapping[str, Value]
+    pairs: Mapping[str, bytes]
     tensors: tuple[TensorInfo, ...]
     alignment: int
     data_offset: int
@@ -126,13 +137,13 @@ def parse_container(data: bytes | mmap.mmap, name: str, *, keep: Collection[str]
     version = _read_version(reader)
     n_tensors, n_pairs = reader.number(_U64), reader.number(_U64)
     reader.expect(n_pairs, _MIN_PAIR_BYTES)
-    metadata = _read_metadata(reader, n_pairs, frozenset(keep))
+    metadata, pairs = _read_metadata(reader, n_pairs, frozenset(keep))
     reader.expect(n_tensors, _MIN_TENSOR_BYTES)
     alignment = _alignment(reader, metadata)
     tensors = _read_tensors(reader, n_tensors, alignment)
     data_offset = _pad(reader.position, alignment) if tensors else reader.position
     _check_length(reader, tensors, data_offset)
-    return Container(reader.size, version, metadata, tensors, alignment, data_offset)
+    return Container(reader.size, version, metadata, pairs, tensors, alignment, data_offset)
 
 
 def _check_length(reader: _Reader, tensors: tuple[TensorInfo, ...], data_offset: int) -> None:
@@ -260,14 +271,18 @@ def _looks_like(head: bytes) -> str:
     return f"it begins with {head[:4]!r}"
 
 
-def _read_metadata(reader: _Reader, n_pairs: int, keep: frozenset[str]) -> dict[str, Value]:
+def _read_metadata(reader: _Reader, n_pairs: int, keep: frozenset[str]) -> tuple[dict[str, Value], dict[str, bytes]]:
     metadata: dict[str, Value] = {}
+    pairs: dict[str, bytes] = {}
     for _ in range(n_pairs):
+        start = reader.position
         key = reader.string(_MAX_KEY_BYTES)
         if not key or key in metadata:
             raise reader.damaged(f"the metadata key {quote(key)} comes twice" if key else "a metadata key is empty")
         metadata[key] = _read_value(reader, key, keep)
-    return metadata
+        if not isinstance(metadata[key], LongArray):
+            pairs[key] = reader.data[start : reader.position]
+    return metadata, pairs
 
 
 def _read_value(reader: _Reader, key: str, keep: frozenset[str]) -> Value:

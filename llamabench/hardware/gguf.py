@@ -67,6 +67,7 @@ class GgufHeader:
 
     Attributes:
         metadata: The first part's key-value pairs; long arrays appear as a `LongArray`.
+        pairs: The same as the file spells them, long arrays left out.
         tensors: The tensors of all parts, in order; offsets count from the data section of their own part.
         alignment: What offsets are a multiple of.
         data_offset: Where tensor data starts in the first part.
@@ -75,6 +76,7 @@ class GgufHeader:
     """
 
     metadata: Mapping[str, Value]
+    pairs: Mapping[str, bytes]
     tensors: tuple[TensorInfo, ...]
     alignment: int
     data_offset: int
@@ -103,6 +105,7 @@ def read_header(path: Path, *, keep: Collection[str] = ()) -> GgufHeader:
     _check_split(containers)
     return GgufHeader(
         metadata=first.metadata,
+        pairs=first.pairs,
         tensors=tuple(tensor for _, container in containers for tensor in container.tensors),
         alignment=first.alignment,
         data_offset=first.data_offset,

@@ -71,6 +71,10 @@ class ModelFacts:
         input_bytes: Weights that always stay in host memory.
         kv_bytes_per_token: Bytes of an f16 KV cache for one token, layer by layer.
         has_chat_template: Whether the file brings a chat template.
+        n_experts: Experts of a mixture, 0 where there are none.
+        n_experts_used: Experts that each token goes through.
+        expert_bytes: Part of `layer_bytes` that experts take, empty where there are none.
+        n_swa: Tokens that a sliding window covers, 0 where no layer has one.
         fingerprint: Digest of header and samples of the weights; changes when the file does.
     """
 
@@ -90,6 +94,10 @@ class ModelFacts:
     kv_bytes_per_token: tuple[int, ...]
     has_chat_template: bool
     fingerprint: str
+    n_experts: int = 0
+    n_experts_used: int = 0
+    expert_bytes: tuple[int, ...] = ()
+    n_swa: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +108,63 @@ class Demand:
         longest_sequence: Tokens of the longest prompt together with one continuation.
         longest_generation: The same for generation, new tokens included; 0 when nothing is generated.
         n_parallel: Generations that are worth running side by side.
+        n_prompt_tokens: Tokens to read, shared ones once; 0 where nobody counted.
+        n_generated_tokens: Tokens to generate at most; 0 where nobody counted.
     """
 
     longest_sequence: int
     longest_generation: int = 0
     n_parallel: int = 1
+    n_prompt_tokens: int = 0
+    n_generated_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a person has decided of a plan; None leaves it to the planner.
+
+    Attributes:
+        n_gpu_layers: Layers on devices, the output layer counted.
+        n_cpu_moe: Layers whose experts stay on the host.
+        tensor_split: Share of each device, in llama.cpp's order.
+        n_ctx: Cells of the context: of the one sequence and its pack when scoring, of each text when generating.
+        n_batch: Most tokens in one decode.
+        n_ubatch: Most tokens computed at once.
+        n_parallel: Texts that are generated side by side.
+        n_threads: Processor threads.
+        flash_attention: Whether flash attention is used.
+        kv_type: Type of the KV cache; anything but `f16` changes results.
+        vram_limit_bytes: Most that each device may hold.
+        ram_limit_bytes: Most that the host may hold.
+    """
+
+    n_gpu_layers: int | None = None
+    n_cpu_moe: int | None = None
+    tensor_split: tuple[float, ...] | None = None
+    n_ctx: int | None = None
+    n_batch: int | None = None
+    n_ubatch: int | None = None
+    n_parallel: int | None = None
+    n_threads: int | None = None
+    flash_attention: Literal["on", "off"] | None = None
+    kv_type: str | None = None
+    vram_limit_bytes: int | None = None
+    ram_limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ContextPlan:
-    """How to open a llama.cpp context; counts in tokens, sequences and output rows."""
+    """How to open a llama.cpp context; counts in tokens, sequences and output rows.
+
+    Attributes:
+        n_ctx: Cells of the cache, over all streams.
+        n_seq_max: Sequences.
+        n_batch: Most tokens in one decode.
+        n_ubatch: Most tokens computed at once.
+        n_outputs_max: Most rows of logits from one decode.
+        kv_unified: One cache for all sequences, or a stream for each.
+        swa_full: Whether layers with a sliding window keep the whole cache; without it, sequences cannot be cut back.
+    """
 
     n_ctx: int
     n_seq_max: int
@@ -117,6 +172,7 @@ class ContextPlan:
     n_ubatch: int
     n_outputs_max: int
     kv_unified: bool
+    swa_full: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +182,7 @@ class Plan:
     Attributes:
         n_gpu_layers: Layers on devices, the output layer counted; 0 keeps all on the processor.
         tensor_split: Share of each device, empty to leave it to llama.cpp.
+        n_cpu_moe: Layers, from the first on, whose experts stay on the host although the layer is on a device.
         n_threads: Processor threads.
         scoring: The context for log-probabilities.
         generation: The context for generated text.
@@ -135,6 +192,8 @@ class Plan:
         kv_type: Type of the KV cache; only `f16` keeps results comparable.
         flash_attention: Whether flash attention is used, or left to llama.cpp.
         expected_bytes: Memory expected per device name, `CPU` for the host.
+        layout: The same by what it is for, in the context that takes more.
+        is_exact_layout: Whether llama.cpp itself laid it out, or formulas.
         reasons: Why it was chosen, a sentence each.
     """
 
@@ -146,10 +205,77 @@ class Plan:
     pack_tokens: int
     strategy: StrategyName | Literal["auto"] = "auto"
     chunk_tokens: int = 2048
+    n_cpu_moe: int = 0
     kv_type: str = "f16"
     flash_attention: Literal["auto", "on", "off"] = "auto"
     expected_bytes: Mapping[str, int] = field(default_factory=dict)
+    layout: tuple[DeviceBytes, ...] = ()
+    is_exact_layout: bool = False
     reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BufferBytes:
+    """What one of llama.cpp's buffer types holds.
+
+    Attributes:
+        buffer: Its name (`CUDA0`, `CUDA_Host`, `CPU`, `CPU_REPACK`).
+        device: The device it belongs to.
+        is_host: Whether it is ordinary memory of the host.
+        weight_bytes: Weights.
+        context_bytes: Cache and recurrent states.
+        compute_bytes: Compute buffer.
+    """
+
+    buffer: str
+    device: str
+    is_host: bool
+    weight_bytes: int
+    context_bytes: int
+    compute_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBytes:
+    """What lies, or is expected to lie, on one device.
+
+    Attributes:
+        device: Its name, `CPU` for the host.
+        weight_bytes: Weights.
+        context_bytes: Cache and recurrent states.
+        compute_bytes: Compute buffers.
+        other_bytes: On the host, the process itself and the rows of logits.
+    """
+
+    device: str
+    weight_bytes: int
+    context_bytes: int
+    compute_bytes: int
+    other_bytes: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """All of it."""
+        return self.weight_bytes + self.context_bytes + self.compute_bytes + self.other_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DryLayout:
+    """What llama.cpp says of a layout for which nothing was allocated.
+
+    Attributes:
+        buffers: Every buffer to the byte; empty where this build of llama.cpp does not tell.
+        compute_bytes: Compute buffer by buffer name, from the log: to a hundredth of a MiB.
+        cache_bytes: Size of each cache, all devices together, from the log.
+        layer_devices: Device of each layer, the output being the last.
+        flash_attention: Whether flash attention is used, None where the log does not say.
+    """
+
+    buffers: tuple[BufferBytes, ...]
+    compute_bytes: Mapping[str, int]
+    cache_bytes: tuple[int, ...]
+    layer_devices: tuple[str, ...]
+    flash_attention: bool | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from llamabench.errors import PlanError
-from llamabench.hardware.layout import lay_out
-from llamabench.hardware.planner import offload_devices, plan_run
-from llamabench.records import Demand, Device, Machine, ModelFacts, Plan
+from llamabench.hardware.layout import FormulaLayouts, Layout, Placement
+from llamabench.hardware.placing import offload_devices
+from llamabench.hardware.planner import plan_run
+from llamabench.records import ContextPlan, Demand, Device, Machine, ModelFacts, Plan
 from llamabench.units import format_bytes, format_part
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -58,11 +59,18 @@ def card(name: str, free: float, total: float | None = None) -> Device:
     return Device(name, "Test card", "gpu", "CUDA", int(free * GIB), int((total or free) * GIB))
 
 
+def lay_out(model: ModelFacts, context: ContextPlan, *, n_gpu_layers: int, shares: tuple[float, ...]) -> Layout:
+    names = [f"CUDA{index}" for index in range(len(shares))]
+    return FormulaLayouts(model, names).lay_out(Placement(n_gpu_layers, shares), context)
+
+
 def expected(model: ModelFacts, plan: Plan, n_gpu_layers: int, shares: tuple[float, ...]) -> list[int]:
     """The most that each device would hold with this many layers."""
     contexts = (plan.scoring, plan.generation)
     layouts = [lay_out(model, context, n_gpu_layers=n_gpu_layers, shares=shares) for context in contexts]
-    return [max(sizes) for sizes in zip(*(layout.devices for layout in layouts), strict=True)]
+    return [
+        max(sizes) for sizes in zip(*([part.total_bytes for part in layout.devices] for layout in layouts), strict=True)
+    ]
 
 
 # --- every recorded machine ---------------------------------------------------------------------
@@ -142,21 +150,21 @@ def test_a_card_reserves_four_percent() -> None:
     assert plan.expected_bytes["CUDA0"] <= 24 * GIB - 40 * GIB * 0.04
 
 
-def test_large_models_spread_over_two_cards_and_keep_a_layer_spare() -> None:
+def test_large_models_spread_over_two_cards_as_they_have_room() -> None:
     machine = load_machine("two_unlike_gpus")
     model = make_model(layer_bytes=(800 * MIB,) * 32, size_bytes=26300 * MIB)
     plan = plan_run(model, machine, SCORING)
     assert plan.n_gpu_layers == 33
-    assert plan.tensor_split == ()
+    assert plan.tensor_split == (21.0, 12.0)
     for device in machine.devices:
-        assert plan.expected_bytes[device.name] + 800 * MIB <= device.free_bytes - 512 * MIB
+        assert plan.expected_bytes[device.name] <= device.free_bytes - 512 * MIB
     assert plan.expected_bytes["CUDA0"] > plan.expected_bytes["CUDA1"]
 
 
 def test_a_card_too_small_to_help_is_left_out() -> None:
     plan = plan_run(make_model(), make_machine(card("CUDA0", 0.7), card("CUDA1", 12)), SCORING)
     assert plan.n_gpu_layers == 33
-    assert plan.tensor_split == (0.0, 1.0)
+    assert plan.tensor_split == (0.0, 33.0)
     assert set(plan.expected_bytes) == {"CUDA1", "CPU"}
 
 
@@ -195,10 +203,10 @@ def test_tied_embeddings_lie_on_both_sides_when_offloaded() -> None:
     on_host = lay_out(model, context, n_gpu_layers=0, shares=())
     with_output = lay_out(model, context, n_gpu_layers=1, shares=(1.0,))
     untied = dataclasses.replace(model, size_bytes=model.size_bytes + 400 * MIB)
-    assert lay_out(untied, context, n_gpu_layers=0, shares=()).host - on_host.host == pytest.approx(
-        400 * MIB, abs=6 * MIB
-    )
-    assert with_output.devices[0] >= 400 * MIB
+    assert lay_out(
+        untied, context, n_gpu_layers=0, shares=()
+    ).host.total_bytes - on_host.host.total_bytes == pytest.approx(400 * MIB, abs=6 * MIB)
+    assert with_output.devices[0].total_bytes >= 400 * MIB
 
 
 def test_layers_move_from_the_end() -> None:
@@ -206,8 +214,8 @@ def test_layers_move_from_the_end() -> None:
     context = plan_run(model, load_machine("no_gpu"), SCORING).scoring
     two, three = (lay_out(model, context, n_gpu_layers=n, shares=(1.0,)) for n in (2, 3))
     cache = 4096 * context.n_ctx
-    assert three.devices[0] - two.devices[0] == 31 * MIB + cache
-    assert two.host - three.host == 31 * MIB + cache
+    assert three.devices[0].total_bytes - two.devices[0].total_bytes == 31 * MIB + cache
+    assert two.host.total_bytes - three.host.total_bytes == 31 * MIB + cache
 
 
 def test_split_follows_llama_cpp() -> None:
@@ -216,8 +224,8 @@ def test_split_follows_llama_cpp() -> None:
     context = plan_run(model, load_machine("no_gpu"), SCORING).scoring
     even = lay_out(model, context, n_gpu_layers=32, shares=(1.0, 0.0))
     layout = lay_out(model, context, n_gpu_layers=32, shares=(3.0, 1.0))
-    buffer = even.devices[0] - 32 * MIB
-    assert [size - buffer for size in layout.devices] == [24 * MIB, 8 * MIB]
+    buffer = even.devices[0].total_bytes - 32 * MIB
+    assert [part.total_bytes - buffer for part in layout.devices] == [24 * MIB, 8 * MIB]
 
 
 # --- contexts -----------------------------------------------------------------------------------

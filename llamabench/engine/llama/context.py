@@ -20,7 +20,7 @@ MAX_SEQUENCES = 256
 """`LLAMA_MAX_SEQ` in llama.cpp; a context with more is refused."""
 
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
-_GGML_TYPES = {"f32": 0, "f16": 1, "q8_0": 8}
+_GGML_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
 
 
 class Batch:
@@ -76,6 +76,23 @@ class Batch:
         self.wants_logits[outputs] = 1
 
 
+def context_params(plan: ContextPlan, run: Plan) -> Any:
+    """llama.cpp's parameters of a context.
+
+    Args:
+        plan: Sizes of the context.
+        run: The plan it is part of (threads, flash attention, type of the cache).
+    """
+    params = api.llama_context_default_params()
+    for name in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_outputs_max", "kv_unified", "swa_full"):
+        setattr(params, name, getattr(plan, name))
+    params.n_threads = params.n_threads_batch = run.n_threads
+    params.flash_attn_type = _FLASH_ATTENTION[run.flash_attention]
+    params.type_k = params.type_v = _GGML_TYPES[run.kv_type]
+    params.no_perf = True
+    return params
+
+
 class Context:
     """A context of a model: its memory, and the logits of the last decode; `close` frees it.
 
@@ -89,16 +106,8 @@ class Context:
     """
 
     def __init__(self, model: Model, plan: ContextPlan, run: Plan):
-        params = api.llama_context_default_params()
-        for name in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_outputs_max", "kv_unified"):
-            setattr(params, name, getattr(plan, name))
-        params.n_threads = params.n_threads_batch = run.n_threads
-        params.flash_attn_type = _FLASH_ATTENTION[run.flash_attention]
-        params.type_k = params.type_v = _GGML_TYPES[run.kv_type]
-        params.swa_full = True
-        params.no_perf = True
         last_words.lines.clear()
-        self.handle: Any = api.llama_init_from_model(model.handle, params)
+        self.handle: Any = api.llama_init_from_model(model.handle, context_params(plan, run))
         if not self.handle:
             raise EngineError(f"llama.cpp cannot open a context of {plan.n_ctx} tokens: {last_words.tail()}.")
         self.model = model

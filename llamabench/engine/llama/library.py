@@ -10,6 +10,7 @@ import ctypes
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,25 @@ _DEVICE_KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accel
 
 
 class LastWords:
-    """Keeps what llama.cpp last complained about, and writes its dying words to a file."""
+    """Keeps what llama.cpp last complained about, and writes its dying words to a file.
+
+    Attributes:
+        lines: The last warnings and errors.
+        record: Where every line goes while somebody reads along, None for nowhere.
+        path: File for the message of a failed assertion.
+    """
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque(maxlen=40)
+        self.record: list[str] | None = None
         self.path: Path | None = None
         self._level = 0
 
     def log(self, level: int, text: bytes) -> None:
         """Takes a line of the log, or a piece that continues one."""
         self._level = self._level if level == _CONTINUED else level
+        if self.record is not None:
+            self.record.append(text.decode(errors="replace"))
         if self._level in (_WARN, _ERROR):
             self.lines.append(text.decode(errors="replace").strip())
 
@@ -98,8 +108,19 @@ class BackendFacts:
     llama_cpp_commit: str
 
 
-def _symbol(name: str, result: Any, *arguments: Any) -> Any:
-    function = getattr(_lib, name)
+@cache
+def ggml(name: str, result: Any, *arguments: Any) -> Any:
+    """A function of ggml or llama.cpp that the binding does not offer.
+
+    Args:
+        name: Its name in the library.
+        result: ctypes type of what it returns.
+        arguments: ctypes types of what it takes.
+
+    Raises:
+        AttributeError: This build has no such function.
+    """
+    function = _lib[name]
     function.restype, function.argtypes = result, list(arguments)
     return function
 
@@ -107,16 +128,16 @@ def _symbol(name: str, result: Any, *arguments: Any) -> Any:
 def _read_device(handle: int) -> Device:
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     free, total = size(), size()
-    _symbol("ggml_backend_dev_memory", None, pointer, ctypes.POINTER(size), ctypes.POINTER(size))(
+    ggml("ggml_backend_dev_memory", None, pointer, ctypes.POINTER(size), ctypes.POINTER(size))(
         handle, ctypes.byref(free), ctypes.byref(total)
     )
-    registry = _symbol("ggml_backend_dev_backend_reg", pointer, pointer)(handle)
-    kind = _symbol("ggml_backend_dev_type", ctypes.c_int, pointer)(handle)
+    registry = ggml("ggml_backend_dev_backend_reg", pointer, pointer)(handle)
+    kind = ggml("ggml_backend_dev_type", ctypes.c_int, pointer)(handle)
     return Device(
-        name=_symbol("ggml_backend_dev_name", ctypes.c_char_p, pointer)(handle).decode(errors="replace"),
-        description=_symbol("ggml_backend_dev_description", ctypes.c_char_p, pointer)(handle).decode(errors="replace"),
+        name=ggml("ggml_backend_dev_name", ctypes.c_char_p, pointer)(handle).decode(errors="replace"),
+        description=ggml("ggml_backend_dev_description", ctypes.c_char_p, pointer)(handle).decode(errors="replace"),
         kind=_DEVICE_KINDS.get(kind, "accel"),
-        backend=_symbol("ggml_backend_reg_name", ctypes.c_char_p, pointer)(registry).decode(errors="replace"),
+        backend=ggml("ggml_backend_reg_name", ctypes.c_char_p, pointer)(registry).decode(errors="replace"),
         free_bytes=free.value,
         total_bytes=total.value,
     )
@@ -131,13 +152,13 @@ def read_backend() -> BackendFacts:
         Devices with free and total memory in bytes, and the versions.
     """
     initialise()
-    count = _symbol("ggml_backend_dev_count", ctypes.c_size_t)()
-    get = _symbol("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
+    count = ggml("ggml_backend_dev_count", ctypes.c_size_t)()
+    get = ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
     found = [_read_device(get(index)) for index in range(count)]
     processors = [device for device in found if device.kind == "cpu"]
     return BackendFacts(
         devices=tuple(device for device in found if device.kind != "cpu"),
         cpu_description=processors[0].description if processors else "",
         llama_cpp_python=_binding.__version__,
-        llama_cpp_commit=_symbol("ggml_commit", ctypes.c_char_p)().decode(),
+        llama_cpp_commit=ggml("ggml_commit", ctypes.c_char_p)().decode(),
     )

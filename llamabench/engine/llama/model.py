@@ -4,15 +4,56 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from llama_cpp import llama_cpp as api
 
-from llamabench.engine.llama.library import initialise, last_words
+from llamabench.engine.llama.library import ggml, initialise, last_words
 from llamabench.errors import EngineError, ModelFileError
 from llamabench.records import Plan
 
 Tokens = list[int]
+
+
+class _Override(ctypes.Structure):
+    """`llama_model_tensor_buft_override`: tensors whose names match a pattern go into a buffer type."""
+
+    _fields_ = (("pattern", ctypes.c_char_p), ("buffer_type", ctypes.c_void_p))
+
+
+class PlacementParams:
+    """Sets where a model goes, in llama.cpp's parameters; it must live until the model is loaded.
+
+    Args:
+        params: Parameters of a model.
+        plan: Layers, devices' shares, experts on the host.
+        devices: Addresses of the devices to use, None for all that llama.cpp finds.
+    """
+
+    def __init__(self, params: Any, plan: Plan, *, devices: Sequence[int] | None = None):
+        params.n_gpu_layers = plan.n_gpu_layers
+        if plan.n_gpu_layers == 0:
+            # an empty list: llama.cpp would else lend large products to a device that nobody planned for
+            devices = ()
+        if devices is not None:
+            self._devices = (ctypes.c_void_p * (len(devices) + 1))(*devices, None)
+            params.devices = ctypes.cast(self._devices, ctypes.c_void_p)
+        if plan.tensor_split:
+            shares = plan.tensor_split + (0.0,) * (api.llama_max_devices() - len(plan.tensor_split))
+            self._split = (ctypes.c_float * len(shares))(*shares)
+            params.tensor_split = self._split
+        if plan.n_cpu_moe:
+            processor = ggml("ggml_backend_cpu_buffer_type", ctypes.c_void_p)()
+            patterns = [_expert_pattern(layer).encode() for layer in range(plan.n_cpu_moe)]
+            rows = [_Override(pattern, processor) for pattern in patterns]
+            self._overrides = (_Override * (len(rows) + 1))(*rows)
+            params.tensor_buft_overrides = ctypes.cast(self._overrides, ctypes.c_void_p)
+
+
+def _expert_pattern(layer: int) -> str:
+    """The experts of a layer, as `--n-cpu-moe` names them (`LLM_FFN_EXPS_REGEX` in llama.cpp's `common/common.h`)."""
+    return rf"blk\.{layer}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 
 
 class Model:
@@ -30,17 +71,7 @@ class Model:
         initialise()
         params = api.llama_model_default_params()
         params.vocab_only = plan is None
-        self._split: Any = None
-        if plan is not None:
-            params.n_gpu_layers = plan.n_gpu_layers
-            if plan.n_gpu_layers == 0:
-                # an empty list: llama.cpp would else lend large products to a device that nobody planned for
-                self._devices = (ctypes.c_void_p * 1)(None)
-                params.devices = ctypes.cast(self._devices, ctypes.c_void_p)
-            if plan.tensor_split:
-                shares = plan.tensor_split + (0.0,) * (api.llama_max_devices() - len(plan.tensor_split))
-                self._split = (ctypes.c_float * len(shares))(*shares)
-                params.tensor_split = self._split
+        self._placement = None if plan is None else PlacementParams(params, plan)
         last_words.lines.clear()
         self.handle: Any = api.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
