@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import heapq
 import itertools
 import json
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,21 +18,21 @@ import numpy as np
 from llamabench import __version__, audit, selection
 from llamabench.asking import score_chunks
 from llamabench.data.cache import Dataset, data_folder, find_dataset
+from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
 from llamabench.engine.recovery import Scorer, open_with_less
 from llamabench.errors import EngineError, LlamabenchError, StoreError, UnknownNameError
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.machine import read_machine
-from llamabench.hardware.planner import plan_run
+from llamabench.hardware.planner import NO_OVERRIDES
+from llamabench.hardware.planning import make_plan
 from llamabench.hardware.speed import SpeedMemory, speed_key
 from llamabench.records import (
-    Demand,
-    GenerateRequest,
     Item,
     Machine,
     ModelFacts,
+    Overrides,
     Plan,
-    Request,
     RunInfo,
     Score,
     StrategyName,
@@ -43,9 +42,6 @@ from llamabench.results.signature import make_signature
 from llamabench.results.store import Run, holds_run, now
 from llamabench.suites import SUITES
 from llamabench.suites.base import Suite
-
-_N_MEASURED = 256
-"""Longest requests, in bytes, whose tokens are counted to size the context."""
 
 _CHUNK_S = 4.0
 _CHUNK_TOKENS = (256, 16384)
@@ -81,6 +77,7 @@ class RunOptions:
         is_exact: Whether sequences are scored one at a time, sharing nothing.
         n_audited: Items of each suite that are scored again so, to compare; 0 for none.
         watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
+        overrides: What is decided of the plan.
     """
 
     model: Path
@@ -95,6 +92,7 @@ class RunOptions:
     is_exact: bool = False
     n_audited: int = 0
     watchdog_s: float | None = None
+    overrides: Overrides = NO_OVERRIDES
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +210,9 @@ def _open_run(
                 stored.add_event("resumed", "The run was cut short and went on from the last stored chunk.")
                 undo.pop_all()
                 return stored
-        plan = plan_run(model, machine, _measure_demand(tasks, engine))
+        requests = (request for task in tasks for item in task.items() for request in item.requests)
+        demand = measure_demand(requests, engine.count_tokens)
+        plan = make_plan(model, machine, demand, overrides=options.overrides)
         if options.is_exact:
             reason = "Every sequence is scored by itself, as asked for: slow, and nothing is shared."
             plan = replace(plan, strategy="single", reasons=(*plan.reasons, reason))
@@ -283,6 +283,7 @@ def _run_id(
         options.seed,
         template,
         [options.is_exact, options.n_audited],
+        *([asdict(options.overrides)] if options.overrides != NO_OVERRIDES else []),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -293,26 +294,6 @@ def _folders(out: Path, model: ModelFacts, run_id: str) -> Iterator[Path]:
     yield out / f"{stem}-{run_id[:8]}"
     for number in itertools.count(2):
         yield out / f"{stem}-{run_id[:8]}-{number}"
-
-
-def _measure_demand(tasks: Sequence[_Task], engine: Engine) -> Demand:
-    """Counts the tokens of the longest requests; one that proves longer all the same is reported, never cut."""
-    scored: list[tuple[int, int, Request]] = []
-    generated: list[tuple[int, int, Request]] = []
-    n_texts = 0
-    tie_break = itertools.count()
-    for task in tasks:
-        for item in task.items():
-            for request in item.requests:
-                heap = generated if isinstance(request, GenerateRequest) else scored
-                n_texts += request.n if isinstance(request, GenerateRequest) else 0
-                entry = (selection.request_size(request), next(tie_break), request)
-                if len(heap) < _N_MEASURED:
-                    heapq.heappush(heap, entry)
-                else:
-                    heapq.heappushpop(heap, entry)
-    longest = [max(engine.count_tokens([r for _, _, r in heap]), default=0) for heap in (scored, generated)]
-    return Demand(longest_sequence=longest[0], longest_generation=longest[1], n_parallel=max(1, min(32, n_texts)))
 
 
 # --- one suite ----------------------------------------------------------------------------------

@@ -65,7 +65,8 @@ def cut_chunks(items: Iterable[Item], chunk_tokens: int) -> Iterator[list[Item]]
     size, previous = 0.0, ""
     for item in items:
         for request in item.requests:
-            size, previous = size + _new_tokens(request, previous), request_text(request)
+            size += new_tokens(request, previous) + generated_tokens(request)
+            previous = request_text(request)
         chunk.append(item)
         if size >= chunk_tokens:
             yield chunk
@@ -74,11 +75,15 @@ def cut_chunks(items: Iterable[Item], chunk_tokens: int) -> Iterator[list[Item]]
         yield chunk
 
 
-def _new_tokens(request: Request, previous: str) -> float:
-    """Tokens to decode for a request that comes after the prompt `previous`, roughly."""
+def new_tokens(request: Request, previous: str) -> float:
+    """Tokens to read for a request that comes after the prompt `previous`, roughly."""
     text = request_text(request)
     n_new = len(text) - shared_length(text, previous)
     if isinstance(request, ScoreRequest):
         n_new += sum(map(len, request.continuations))
-        return n_new / BYTES_PER_TOKEN
-    return n_new / BYTES_PER_TOKEN + request.n * request.sampling.max_tokens
+    return n_new / BYTES_PER_TOKEN
+
+
+def generated_tokens(request: Request) -> int:
+    """Tokens that a request may generate, over all its texts."""
+    return 0 if isinstance(request, ScoreRequest) else request.n * request.sampling.max_tokens

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", re.IGNORECASE)
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -23,6 +27,27 @@ def format_bytes(n_bytes: int) -> str:
     while round(value, 1) >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
     return f"{n_bytes} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def parse_bytes(text: str) -> int | None:
+    """Reads a size as people write it, in binary units; a bare number counts GiB.
+
+    >>> parse_bytes("8G") == parse_bytes("8 GiB") == parse_bytes("8") == 8 << 30
+    True
+    >>> parse_bytes("512 MB") == 512 << 20
+    True
+
+    Args:
+        text: A number of 0 or more, with a unit or without.
+
+    Returns:
+        Bytes, None where the text is no size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    power = "KMGT".index((match[2] or "G").upper()) + 1
+    return int(float(match[1]) * 1024**power)
 
 
 def format_part(part: int, whole: int) -> str:

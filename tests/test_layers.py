@@ -18,6 +18,7 @@ FLOORS: tuple[set[str], ...] = (
     {"__main__"},
     {"cli"},
     {"report", "runner"},
+    {"demand"},
     {"audit", "selection"},
     {"asking"},
     {"suites", "hardware", "results"},
@@ -47,7 +48,12 @@ SLOW = {"gguf", "jinja2", "llama_cpp", "rich", "scipy", "tqdm"}
 
 SLOW_WHERE_NEEDED = {
     "jinja2": {"engine/chat.py", "report/render.py"},
-    "llama_cpp": {"engine/llama/context.py", "engine/llama/library.py", "engine/llama/model.py"},
+    "llama_cpp": {
+        "engine/llama/context.py",
+        "engine/llama/dry_run.py",
+        "engine/llama/library.py",
+        "engine/llama/model.py",
+    },
 }
 """Files that cannot do without one, and are imported only by what needs it."""
 

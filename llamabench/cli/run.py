@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.errors import LlamabenchError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ DEFAULT_OUT = Path("llamabench-runs")
     metavar="SECONDS",
     help="End a decode that takes longer, and try again; 0 for never. [50 times the longest so far, at least 120]",
 )
+@plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress on the error stream.")
 def command(
@@ -73,6 +75,7 @@ def command(
     watchdog_s: float | None,
     as_json: bool,
     quiet: bool,
+    **decided: Any,
 ) -> int:
     """Score MODEL, a GGUF file or a name in models.toml, and write a report.
 
@@ -96,6 +99,7 @@ def command(
         is_exact=is_exact,
         n_audited=n_audited or 0,
         watchdog_s=watchdog_s,
+        overrides=read_overrides(decided),
     )
     return run_and_show(options, as_json=as_json, quiet=quiet)
 
