@@ -49,6 +49,8 @@ _OUTPUT_STEMS = frozenset(
 )
 _ARCHITECTURE = re.compile(r"[\w.-]{1,60}", re.ASCII)
 _MAX_NAME = 100
+_EXPERTS = re.compile(r"blk\.(\d+)\.ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")
+"""`LLM_FFN_EXPS_REGEX` in llama.cpp's `common/common.h`."""
 _LAYER = re.compile(r"(?:enc\.|dec\.)?blk\.(\d+)\.")
 
 
@@ -149,6 +151,10 @@ def read_model(path: Path) -> ModelFacts:
         kv_bytes_per_token=kv_bytes_per_token(header.metadata, n_layers=n_layers, n_embd=n_embd),
         has_chat_template=chat_template(header) is not None,
         fingerprint=_fingerprint(header),
+        n_experts=integer.optional("expert_count"),
+        n_experts_used=integer.optional("expert_used_count"),
+        expert_bytes=_expert_bytes(header.tensors, n_layers),
+        n_swa=integer.optional("attention.sliding_window"),
     )
 
 
@@ -272,6 +278,11 @@ class _Integers:
             raise ModelFileError(f"{self.name} says that {key} is {quote(value)}, which cannot be. Download it again.")
         return value
 
+    def optional(self, key: str) -> int:
+        """The number, 0 where there is none that makes sense."""
+        value = self.metadata.get(f"{self.metadata['general.architecture']}.{key}")
+        return value if isinstance(value, int) and 0 < value <= _MAX_SIZE else 0
+
 
 def _name(header: GgufHeader, path: Path) -> str:
     """The name in the file, without what would upset a terminal; else the file's own."""
@@ -330,3 +341,12 @@ def _weights_by_place(tensors: tuple[TensorInfo, ...], n_layers: int) -> tuple[t
         if stem == "token_embd" and "output.weight" not in names:
             out_bytes += tensor.size_bytes
     return tuple(layers), in_bytes, out_bytes
+
+
+def _expert_bytes(tensors: tuple[TensorInfo, ...], n_layers: int) -> tuple[int, ...]:
+    """Bytes of each layer's experts; empty where there are none."""
+    layers = [0] * n_layers
+    for tensor in tensors:
+        if match := _EXPERTS.match(tensor.name):
+            layers[min(int(match[1]), n_layers - 1)] += tensor.size_bytes
+    return tuple(layers) if any(layers) else ()

@@ -32,6 +32,9 @@ _LAYER_WIDTHS = 18
 _STATE_WIDTHS = 288
 """Floats of recurrent state in units of `n_embd`, per layer and sequence; 13 to 264 in the families known."""
 
+_CELLS = 256
+"""llama.cpp pads every stream to a multiple of so many cells."""
+
 _KV_SIZES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q5_1": 0.75, "q5_0": 22 / 32, "q4_1": 0.625}
 _KV_SIZES["q4_0"] = 18 / 32
 """Bytes per element of a cache by its type; `ggml_type_size` over `ggml_blck_size`."""
@@ -193,8 +196,10 @@ def _layer_caches(model: ModelFacts, context: ContextPlan, kv_type: str) -> list
     """Cache and state of each repeating layer."""
     state = _STATE_WIDTHS * model.n_embd * 4 * context.n_seq_max
     ratio = _KV_SIZES[kv_type] / _KV_SIZES["f16"]
+    n_streams = 1 if context.kv_unified else context.n_seq_max
+    n_cells = -(-context.n_ctx // n_streams // _CELLS) * _CELLS * n_streams
     return [
-        int(kv * ratio) * context.n_ctx + (state if stateful else 0)
+        int(kv * ratio) * n_cells + (state if stateful else 0)
         for kv, stateful in zip(model.kv_bytes_per_token, _stateful_layers(model), strict=True)
     ]
 
