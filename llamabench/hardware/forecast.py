@@ -16,6 +16,7 @@ class Forecast:
         self._demand = demand
 
     def seconds(self, placement: Placement, contexts: Contexts) -> float:
+        """Seconds with layers placed and contexts opened so."""
         devices, host = weights_by_place(self._model, placement)
         per_token = sum(devices) / 4e11 + host / 4e10
         return per_token * (1 + 64 / contexts.scoring.n_batch)
