@@ -23,6 +23,7 @@ from llamabench.engine.watchdog import Watchdog
 from llamabench.errors import Death, EngineDiedError, EngineError, LlamabenchError, OutOfMemoryError
 from llamabench.records import (
     Answers,
+    BufferBytes,
     ContextPlan,
     Failure,
     GenerateRequest,
@@ -301,6 +302,14 @@ class Engine:
         """Chooses the strategy before the first score, where nobody called `open`."""
         if self.spec.plan is not None and self.spec.plan.strategy == "auto":
             self.open(self.spec.plan)
+
+    def read_buffers(self, *, for_scoring: bool = True) -> tuple[BufferBytes, ...]:
+        """Opens the model for scoring, or else for generation; what each buffer holds.
+
+        Returns:
+            Every buffer to the byte; empty where this build of llama.cpp does not tell.
+        """
+        return self._call(worker.read_buffers, self.spec, for_scoring)
 
     def measure(self) -> PackSpeed:
         """Measures the pack size that scores fastest; about a second."""

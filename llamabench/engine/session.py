@@ -17,6 +17,7 @@ from llamabench.engine.strategy import check_strategy, list_strategies, make_str
 from llamabench.errors import EngineError, ModelFileError
 from llamabench.records import (
     Answers,
+    BufferBytes,
     Failure,
     GenerateRequest,
     GenerateResult,
@@ -98,6 +99,11 @@ class Session:
         if self._context is None or not self._is_for_scoring:
             return self._open_context(for_scoring=True)
         return self._context
+
+    def read_buffers(self, *, for_scoring: bool) -> tuple[BufferBytes, ...]:
+        """What each buffer of the model and of one of its contexts holds; empty where llama.cpp does not tell."""
+        context = self._scoring_context() if for_scoring else self._open_context(for_scoring=False)
+        return context.read_buffers()
 
     def list_strategies(self) -> tuple[StrategyName, ...]:
         """The ways to score this model, fastest first."""

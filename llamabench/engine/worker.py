@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from llamabench.errors import EngineError
 from llamabench.records import (
     Answers,
+    BufferBytes,
     Failure,
     GenerateRequest,
     GenerateResult,
@@ -146,6 +147,11 @@ def _open_for_scoring(spec: ModelSpec) -> Session:
 def open_model(spec: ModelSpec) -> None:
     """Opens a model for scoring."""
     _open_for_scoring(spec)
+
+
+def read_buffers(spec: ModelSpec, for_scoring: bool) -> tuple[BufferBytes, ...]:
+    """Opens a model with one of its contexts; what each buffer holds."""
+    return _open(spec).read_buffers(for_scoring=for_scoring)
 
 
 def list_strategies(spec: ModelSpec) -> tuple[StrategyName, ...]:

@@ -96,7 +96,9 @@ class DryLayouts:
         )
         contexts = [context]
         if self._model.architecture in _RESERVED_FOR_ONE:
-            contexts.append(replace(context, n_seq_max=1))
+            n_streams = 1 if context.kv_unified else context.n_seq_max
+            n_ctx = max(context.n_ctx // n_streams, context.n_ubatch)
+            contexts.append(replace(context, n_seq_max=1, n_ctx=n_ctx))
         try:
             question = _Question(self._skeleton(), plan, self._virtual, tuple(contexts))
             answers = self._child().submit(_answer, question).result(_ANSWER_S)
@@ -154,6 +156,7 @@ class DryLayouts:
             replace(parts[HOST], other_bytes=other),
             is_exact=True,
             flash_attention=answer.flash_attention,
+            is_repacked=any(b.weight_bytes for b in answer.buffers if b.device not in names and not b.is_host),
         )
 
     def _layout_of_log(self, placement: Placement, context: ContextPlan, answer: DryLayout) -> Layout:

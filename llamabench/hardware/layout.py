@@ -65,12 +65,14 @@ class Layout:
         host: What the host holds, the process itself and the rows of logits under `other_bytes`.
         is_exact: Whether llama.cpp said so, or formulas.
         flash_attention: Whether flash attention is used, None where nobody said.
+        is_repacked: Whether the host keeps weights in another order than the file, so a mapping would come on top.
     """
 
     devices: tuple[DeviceBytes, ...]
     host: DeviceBytes
     is_exact: bool = False
     flash_attention: bool | None = None
+    is_repacked: bool = False
 
 
 class Layouts(Protocol):

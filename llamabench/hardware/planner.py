@@ -145,6 +145,7 @@ def _make_plan(model: ModelFacts, machine: Machine, demand: Demand, *, overrides
         pack_tokens=contexts.scoring.n_batch if is_offloaded else min(_CPU_PACK, contexts.scoring.n_batch),
         kv_type=overrides.kv_type or "f16",
         flash_attention=overrides.flash_attention or "auto",
+        is_mapped=not any(layout.is_repacked for layout in choice.placed.layouts),
         expected_bytes={part.device: part.total_bytes for part in parts},
         layout=parts,
         is_exact_layout=all(layout.is_exact for layout in choice.placed.layouts),

@@ -216,7 +216,8 @@ def test_large_recurrent_states_are_not_tried() -> None:
     """They would really be allocated."""
     model = ModelFacts(
         path="missing.gguf", name="m", architecture="qwen35", quant="Q4_K_M", size_bytes=GIB, n_params=10**9,
-        n_layers=32, n_ctx_train=4096, n_vocab=1000, n_embd=4096, layer_bytes=(MIB,) * 32, output_bytes=MIB, input_bytes=MIB,
+        n_layers=32, n_ctx_train=4096, n_vocab=1000, n_embd=4096, layer_bytes=(MIB,) * 32, output_bytes=MIB,
+        input_bytes=MIB,
         kv_bytes_per_token=(0, 0, 0, 4096) * 8, has_chat_template=False, fingerprint="0",
     )  # fmt: skip
     with DryLayouts(model, [CARD], PLAIN_PLAN, are_virtual=True) as layouts:

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as api
 
+from llamabench.engine.llama.buffers import read_buffers
 from llamabench.engine.llama.library import last_words, note_decode
 from llamabench.engine.llama.model import Model
 from llamabench.errors import EngineError
-from llamabench.records import ContextPlan, Plan
+from llamabench.records import BufferBytes, ContextPlan, Plan
 
 MAX_SEQUENCES = 256
 """`LLAMA_MAX_SEQ` in llama.cpp; a context with more is refused."""
@@ -120,6 +121,10 @@ class Context:
         if self.handle:
             api.llama_free(self.handle)
             self.handle = None
+
+    def read_buffers(self) -> tuple[BufferBytes, ...]:
+        """What each buffer of model and context holds; empty where this build does not tell."""
+        return read_buffers(self.handle)
 
     @property
     def is_causal(self) -> bool:

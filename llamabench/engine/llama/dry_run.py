@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes as ct
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llama_cpp import llama_cpp as api
 
+from llamabench.engine.llama.buffers import read_buffers
 from llamabench.engine.llama.context import context_params
 from llamabench.engine.llama.layout_log import LogFacts, read_log
-from llamabench.engine.llama.library import ggml, initialise, last_words
-from llamabench.engine.llama.model import PlacementParams
+from llamabench.engine.llama.library import initialise, last_words
+from llamabench.engine.llama.model import READ_WHOLE, PlacementParams
 from llamabench.engine.llama.virtual import VirtualDevice, why_unusable
 from llamabench.errors import EngineError, ModelFileError
 from llamabench.records import BufferBytes, ContextPlan, Device, DryLayout, Plan
 
-_NO_MAPPING = 0  # LLAMA_LOAD_MODE_NONE; with any mapping llama.cpp ends the process that allocates nothing
-_BREAKDOWN = "_Z26llama_get_memory_breakdownPK13llama_context"
 _ROUNDING_BYTES = 5243
 """Half of the last digit that the log shows, 0.01 MiB, and a byte for the rounding of the rounding."""
 
@@ -41,7 +39,8 @@ class DryModel:
         if virtual and (reason := why_unusable()) is not None:
             raise EngineError(f"Layouts on hardware that is not there are not possible: {reason}.")
         params = api.llama_model_default_params()
-        params.no_alloc, params.load_mode = True, _NO_MAPPING
+        # with a mapping, llama.cpp ends the process that allocates nothing
+        params.no_alloc, params.load_mode = True, READ_WHOLE
         self._devices = [VirtualDevice(device) for device in virtual or ()]
         addresses = None if virtual is None else [device.address for device in self._devices]
         self._placement = PlacementParams(params, plan, devices=addresses)
@@ -79,7 +78,7 @@ class DryModel:
             raise EngineError(f"llama.cpp refuses a context of {context.n_ctx} tokens: {last_words.tail()}.")
         try:
             log = read_log([*self._load_lines, *lines])
-            buffers = _exact_buffers(handle, log)
+            buffers = _checked(read_buffers(handle), log)
         finally:
             api.llama_free(handle)
         return DryLayout(
@@ -91,42 +90,13 @@ class DryModel:
         )
 
 
-class _StdMap(ct.Structure):
-    """`std::map` of libstdc++, returned by value."""
-
-    _fields_ = tuple((name, ct.c_size_t) for name in ("compare", "colour", "root", "leftmost", "rightmost", "count"))
-
-
-def _exact_buffers(handle: Any, log: LogFacts) -> tuple[BufferBytes, ...]:
-    """Every buffer to the byte, from a function that llama.cpp exports for itself.
-
-    Its result has the layout of one C++ library; where another was used, or what it says does not agree with the
-    log, there is nothing.
-    """
-    try:
-        ask = ggml(_BREAKDOWN, _StdMap, ct.c_void_p)
-    except AttributeError:
-        return ()
-    found = tuple(_walk(ask(handle).root, 0))
-    for buffer in found:
+def _checked(buffers: tuple[BufferBytes, ...], log: LogFacts) -> tuple[BufferBytes, ...]:
+    """The buffers, or none where they do not agree with the log: then they were read wrongly."""
+    for buffer in buffers:
         told = log.compute_bytes.get(buffer.buffer, 0)
         if abs(told - buffer.compute_bytes) > 2 * _ROUNDING_BYTES:
             return ()
     told = sum(log.cache_bytes)
-    if abs(told - sum(buffer.context_bytes for buffer in found)) > _ROUNDING_BYTES * 2 * (len(log.cache_bytes) + 1):
+    if abs(told - sum(buffer.context_bytes for buffer in buffers)) > _ROUNDING_BYTES * 2 * (len(log.cache_bytes) + 1):
         return ()
-    return found
-
-
-def _walk(node: int, depth: int) -> Iterator[BufferBytes]:
-    """The nodes of the map in order: a red-black tree of some buffers is never deep."""
-    if not node or depth > 16:
-        return
-    _, _, left, right, kind, weights, context, compute = (ct.c_size_t * 8).from_address(node)
-    yield from _walk(left, depth + 1)
-    name = ggml("ggml_backend_buft_name", ct.c_char_p, ct.c_void_p)(kind).decode(errors="replace")
-    is_host = bool(ggml("ggml_backend_buft_is_host", ct.c_bool, ct.c_void_p)(kind))
-    owner = ggml("ggml_backend_buft_get_device", ct.c_void_p, ct.c_void_p)(kind)
-    device = ggml("ggml_backend_dev_name", ct.c_char_p, ct.c_void_p)(owner).decode(errors="replace") if owner else "CPU"
-    yield BufferBytes(name, device, is_host, weights, context, compute)
-    yield from _walk(right, depth + 1)
+    return buffers

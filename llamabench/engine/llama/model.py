@@ -15,6 +15,9 @@ from llamabench.records import Plan
 
 Tokens = list[int]
 
+READ_WHOLE = 0
+"""`LLAMA_LOAD_MODE_NONE`: weights are read, not mapped."""
+
 
 class _Override(ctypes.Structure):
     """`llama_model_tensor_buft_override`: tensors whose names match a pattern go into a buffer type."""
@@ -71,6 +74,8 @@ class Model:
         initialise()
         params = api.llama_model_default_params()
         params.vocab_only = plan is None
+        if plan is not None and not plan.is_mapped:
+            params.load_mode = READ_WHOLE
         self._placement = None if plan is None else PlacementParams(params, plan)
         last_words.lines.clear()
         self.handle: Any = api.llama_model_load_from_file(os.fsencode(path), params)
