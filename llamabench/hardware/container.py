@@ -79,7 +79,7 @@ class Container:
     """What the header of one file says.
 
     Attributes:
-        size_bytes: Length of the file.
+        size_bytes: Length of the file, or what it says that it has where only its beginning is there.
         version: GGUF version.
         metadata: Its key-value pairs.
         pairs: The same as the file spells them, key and type included; without those that were skipped.
@@ -119,13 +119,16 @@ class _TensorType(NamedTuple):
     block_bytes: int
 
 
-def parse_container(data: bytes | mmap.mmap, name: str, *, keep: Collection[str] = ()) -> Container:
+def parse_container(
+    data: bytes | mmap.mmap, name: str, *, keep: Collection[str] = (), is_header_enough: bool = False
+) -> Container:
     """Reads the header of one GGUF file.
 
     Args:
         data: The whole file, mapped.
         name: How messages call the file.
         keep: Keys whose arrays are wanted whole however long they are; others become a `LongArray` when they are.
+        is_header_enough: Whether the file may end anywhere behind its header.
 
     Returns:
         Metadata and tensor table.
@@ -142,13 +145,14 @@ def parse_container(data: bytes | mmap.mmap, name: str, *, keep: Collection[str]
     alignment = _alignment(reader, metadata)
     tensors = _read_tensors(reader, n_tensors, alignment)
     data_offset = _pad(reader.position, alignment) if tensors else reader.position
-    _check_length(reader, tensors, data_offset)
-    return Container(reader.size, version, metadata, pairs, tensors, alignment, data_offset)
+    end = data_offset + tensors[-1].offset + tensors[-1].size_bytes if tensors else data_offset
+    if not is_header_enough:
+        _check_length(reader, end)
+    return Container(max(reader.size, end), version, metadata, pairs, tensors, alignment, data_offset)
 
 
-def _check_length(reader: _Reader, tensors: tuple[TensorInfo, ...], data_offset: int) -> None:
+def _check_length(reader: _Reader, needed: int) -> None:
     """Refuses a file that ends before its last tensor does."""
-    needed = data_offset + tensors[-1].offset + tensors[-1].size_bytes if tensors else data_offset
     if needed > reader.size:
         raise ModelFileError(
             f"{reader.name} needs {format_bytes(needed)}, the file holds {format_bytes(reader.size)}: "

@@ -112,7 +112,7 @@ class DryLayouts:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="llamabench-")
             write_skeleton(
-                read_header(Path(self._model.path)),
+                read_header(Path(self._model.path), is_header_enough=True),
                 n_vocab=self._model.n_vocab,
                 path=Path(self._folder.name) / "skeleton.gguf",
             )

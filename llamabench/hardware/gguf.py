@@ -86,12 +86,13 @@ class GgufHeader:
     parts: tuple[Part, ...]
 
 
-def read_header(path: Path, *, keep: Collection[str] = ()) -> GgufHeader:
+def read_header(path: Path, *, keep: Collection[str] = (), is_header_enough: bool = False) -> GgufHeader:
     """Reads the header of a GGUF file, or of all files of a split model.
 
     Args:
         path: The file, or the first part of a split model.
         keep: Keys whose arrays are wanted whole however long they are, such as `tokenizer.ggml.tokens`.
+        is_header_enough: Whether the files may lack their weights, or some of them.
 
     Returns:
         Metadata and tensor table.
@@ -100,10 +101,10 @@ def read_header(path: Path, *, keep: Collection[str] = ()) -> GgufHeader:
         ModelFileError: A file is missing, unreadable, no GGUF, of another version, cut short or damaged, or is not
             the first part of a split model.
     """
-    first = _read_container(path, keep)
+    first = _read_container(path, keep, is_header_enough=is_header_enough)
     containers = [(path, first)]
     for other in _other_parts(path, first.metadata):
-        containers.append((other, _read_container(other, ())))
+        containers.append((other, _read_container(other, (), is_header_enough=is_header_enough)))
     _check_split(containers)
     return GgufHeader(
         metadata=first.metadata,
@@ -116,11 +117,12 @@ def read_header(path: Path, *, keep: Collection[str] = ()) -> GgufHeader:
     )
 
 
-def read_model(path: Path) -> ModelFacts:
+def read_model(path: Path, *, is_header_enough: bool = False) -> ModelFacts:
     """Reads what people and the planner need to know of a model.
 
     Args:
         path: The file, or the first part of a split model.
+        is_header_enough: Whether the files may lack their weights, for a model that is planned and not run.
 
     Returns:
         The facts. In `layer_bytes`, weights outside the numbered layers that are neither input nor output count to
@@ -129,7 +131,7 @@ def read_model(path: Path) -> ModelFacts:
     Raises:
         ModelFileError: As `read_header`; or the file holds no language model, or lacks what describes one.
     """
-    header = read_header(path)
+    header = read_header(path, is_header_enough=is_header_enough)
     _check_is_model(header, path)
     integer = _Integers(header, path)
     n_layers, n_embd = integer.required("block_count", _MAX_LAYERS), integer.required("embedding_length", _MAX_SIZE)
@@ -167,7 +169,7 @@ def chat_template(header: GgufHeader) -> str | None:
 # --- files and parts ----------------------------------------------------------------------------
 
 
-def _read_container(path: Path, keep: Collection[str]) -> Container:
+def _read_container(path: Path, keep: Collection[str], *, is_header_enough: bool) -> Container:
     if not path.is_file():
         raise _not_a_file(path)
     try:
@@ -175,7 +177,7 @@ def _read_container(path: Path, keep: Collection[str]) -> Container:
             if os.fstat(file.fileno()).st_size == 0:
                 raise ModelFileError(f"{path.name} is empty: the download did not begin. Download it again.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return parse_container(data, path.name, keep=keep)
+                return parse_container(data, path.name, keep=keep, is_header_enough=is_header_enough)
     except OSError as exc:
         raise ModelFileError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
 

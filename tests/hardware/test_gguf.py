@@ -78,6 +78,19 @@ def test_facts(model: Path) -> None:
     assert len(facts.fingerprint) == 64
 
 
+def test_a_header_alone_says_the_same(model: Path, tmp_path: Path) -> None:
+    whole, header = read_model(model), tmp_path / "header.gguf"
+    header.write_bytes(model.read_bytes()[: read_header(model).data_offset])
+    with pytest.raises(ModelFileError, match="the download is incomplete"):
+        read_model(header)
+    facts = read_model(header, is_header_enough=True)
+    assert facts.size_bytes == whole.size_bytes
+    assert dataclasses.replace(facts, path=whole.path, fingerprint=whole.fingerprint) == whole
+    header.write_bytes(model.read_bytes()[:100])
+    with pytest.raises(ModelFileError, match="incomplete"):
+        read_model(header, is_header_enough=True)
+
+
 def test_tied_embeddings_count_to_input_and_output(tmp_path: Path) -> None:
     facts = read_model(write_model(tmp_path / "tied.gguf", tied=True))
     assert facts.input_bytes == 300 * 64 * 4
