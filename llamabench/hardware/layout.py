@@ -118,8 +118,8 @@ def weights_by_place(model: ModelFacts, placement: Placement) -> tuple[tuple[int
     """
     sizes, experts = _layer_weights(model, placement)
     host_input = model.input_bytes if placement.n_gpu_layers else _input_and_output_bytes(model)
-    on_host = sum(sizes[: min(_first_on_devices(model, placement), model.n_layers)])
-    return _spread(sizes, placement), on_host + experts + host_input
+    on_host = sum(sizes[: min(first_on_devices(model, placement), model.n_layers)])
+    return spread_layers(sizes, placement), on_host + experts + host_input
 
 
 def cache_by_place(
@@ -127,15 +127,15 @@ def cache_by_place(
 ) -> tuple[tuple[int, ...], int]:
     """Bytes of cache and recurrent states on each device, and on the host."""
     sizes = _layer_caches(model, context, kv_type)
-    devices = _spread([*sizes, 0], placement)
-    return devices, sum(sizes[: _first_on_devices(model, placement)])
+    devices = spread_layers([*sizes, 0], placement)
+    return devices, sum(sizes[: first_on_devices(model, placement)])
 
 
 def sizes_on_devices(model: ModelFacts, placement: Placement, context: ContextPlan, *, kv_type: str) -> list[int]:
     """Bytes of weights and cache of each layer that goes to a device, in order, the output last."""
     sizes, _ = _layer_weights(model, placement)
     caches = [*_layer_caches(model, context, kv_type), 0]
-    first = _first_on_devices(model, placement)
+    first = first_on_devices(model, placement)
     return [weights + cache for weights, cache in zip(sizes[first:], caches[first:], strict=True)]
 
 
@@ -225,11 +225,12 @@ def _input_and_output_bytes(model: ModelFacts) -> int:
     return min(model.input_bytes + model.output_bytes, max(model.size_bytes - layers, model.input_bytes))
 
 
-def _first_on_devices(model: ModelFacts, placement: Placement) -> int:
+def first_on_devices(model: ModelFacts, placement: Placement) -> int:
+    """The first layer that goes to a device; the number of layers where only the output does."""
     return max(model.n_layers + 1 - placement.n_gpu_layers, 0)
 
 
-def _spread(sizes: Sequence[int], placement: Placement) -> tuple[int, ...]:
+def spread_layers(sizes: Sequence[int], placement: Placement) -> tuple[int, ...]:
     """Sums of the last `n_gpu_layers` sizes by device (`get_layer_buft_list` in llama.cpp's `src/llama-model.cpp`)."""
     devices = [0] * len(placement.shares)
     n_split = min(placement.n_gpu_layers, len(sizes))

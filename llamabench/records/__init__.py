@@ -51,10 +51,16 @@ from llamabench.records.run import (
     RunInfo,
     SuiteChoice,
 )
+from llamabench.records.speeds import (
+    Basis,
+    Range,
+    SpeedForecast,
+)
 
 __all__ = [
     "Answers",
     "Audit",
+    "Basis",
     "ChatPrompt",
     "ContextPlan",
     "Demand",
@@ -83,6 +89,7 @@ __all__ = [
     "DryLayout",
     "Plan",
     "Prompt",
+    "Range",
     "Request",
     "Result",
     "RunInfo",
@@ -91,6 +98,7 @@ __all__ = [
     "ScoreRequest",
     "ScoreResult",
     "Scored",
+    "SpeedForecast",
     "StrategyCheck",
     "StrategyName",
     "SuiteChoice",
