@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "llamabench"
 FLOORS: tuple[set[str], ...] = (
     {"__main__"},
     {"cli"},
-    {"report", "runner"},
+    {"outlook", "report", "runner"},
     {"demand"},
     {"audit", "selection"},
     {"asking"},

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "run": "llamabench.cli.run",
     "demo": "llamabench.cli.demo",
     "report": "llamabench.cli.report",
+    "plan": "llamabench.cli.plan",
     "suites": "llamabench.cli.suites",
     "data": "llamabench.cli.data",
     "models": "llamabench.cli.models",

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal
 
 from llamabench.errors import PlanError
-from llamabench.hardware.contexts import CPU_BATCH, GPU_BATCH, Contexts, shrinking_contexts
+from llamabench.hardware.contexts import CPU_BATCH, GPU_BATCH, HYBRID_BATCH, Contexts, shrinking_contexts
 from llamabench.hardware.forecast import Forecast
 from llamabench.hardware.layout import HOST, FormulaLayouts, Layout, Layouts, Placement
 from llamabench.hardware.placing import Placed, Placer, Room
@@ -17,6 +17,9 @@ from llamabench.records import Demand, DeviceBytes, Machine, ModelFacts, Overrid
 
 _CPU_PACK = 256  # prompts are read fastest in packs of this size on two cores; measured again when a model is opened
 _OFFLOAD_THREADS = 8  # with everything on devices, more only wait for them
+
+_WITHOUT_FLASH = 1.1
+"""An assumption: attention is a small part of the time at the lengths of benchmarks."""
 
 _N_SETTLED = 2
 """Of all that fits, so many are made the most of: the rest is clearly slower."""
@@ -68,16 +71,20 @@ def plan_run(
     asked = layouts or FormulaLayouts(model, names, kv_type=overrides.kv_type or "f16")
     placer = Placer(model, room, asked, overrides)
     forecast = Forecast(model, machine, demand)
-    seconds = {
-        candidate: forecast.seconds(candidate.placed.placement, candidate.contexts)
-        for candidate in _candidates(model, demand, overrides, placer, has_devices=bool(names))
-    }
-    ranked = sorted(seconds, key=lambda candidate: seconds[candidate])
+    candidates = list(_candidates(model, demand, overrides, placer, has_devices=bool(names)))
+    ranked = sorted(candidates, key=partial(_expect_seconds, forecast))
     settled = [one for one in map(partial(_settle, placer), ranked[:_N_SETTLED]) if one is not None]
     if not settled:
         raise _refusal(model, machine, demand, overrides=overrides, placer=placer, layouts=asked)
-    choice = min(settled, key=lambda one: forecast.seconds(one.placed.placement, one.contexts))
+    choice = min(settled, key=partial(_expect_seconds, forecast))
     return _make_plan(model, machine, demand, overrides=overrides, choice=choice)
+
+
+def _expect_seconds(forecast: Forecast, choice: Choice) -> float:
+    """How long a run would take; a layout in which llama.cpp gives flash attention up counts for a little more."""
+    seconds = forecast.seconds(choice.placed.placement, choice.contexts)
+    is_without = any(layout.flash_attention is False for layout in choice.placed.layouts)
+    return seconds * (_WITHOUT_FLASH if is_without else 1.0)
 
 
 def _candidates(
@@ -91,6 +98,10 @@ def _candidates(
             yield from found
             if any(one.placed.placement.n_gpu_layers == n_all and one.way != "experts" for one in found):
                 break
+        else:
+            # what stays on the host is sent over once for each batch, so larger ones may pay
+            largest = next(shrinking_contexts(model, demand, overrides, n_batch=HYBRID_BATCH))
+            yield from _on_devices(model, overrides, placer, largest)
     if not overrides.n_gpu_layers:
         for contexts in shrinking_contexts(model, demand, overrides, n_batch=CPU_BATCH):
             placed = placer.on_host(contexts)

@@ -1,12 +1,14 @@
 """The planner fits, is maximal, never passes what is free, and says why."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
+from recorded import MACHINES, load_machine, make_model
 
 from llamabench.errors import PlanError
+from llamabench.hardware.contexts import Contexts
+from llamabench.hardware.forecast import Forecast
 from llamabench.hardware.layout import FormulaLayouts, Layout, Placement
 from llamabench.hardware.placing import offload_devices
 from llamabench.hardware.planner import plan_run
@@ -14,39 +16,8 @@ from llamabench.records import ContextPlan, Demand, Device, Machine, ModelFacts,
 from llamabench.units import format_bytes, format_part
 
 MIB, GIB = 1 << 20, 1 << 30
-MACHINES = sorted((Path(__file__).parent / "machines").glob("*.json"))
 SCORING = Demand(longest_sequence=700)
 GENERATING = Demand(longest_sequence=2000, longest_generation=1024, n_parallel=32)
-
-
-def load_machine(name: str) -> Machine:
-    raw = json.loads((Path(__file__).parent / "machines" / f"{name}.json").read_text(encoding="utf-8"))
-    raw["devices"] = tuple(Device(**device) for device in raw["devices"])
-    raw["notes"] = tuple(raw["notes"])
-    return Machine(**raw)
-
-
-def make_model(**changes: object) -> ModelFacts:
-    """A model of the size of Llama 3.1 8B in Q4_K_M."""
-    facts: dict[str, object] = {
-        "path": "llama-3.1-8b-q4_k_m.gguf",
-        "name": "llama-3.1-8b",
-        "architecture": "llama",
-        "quant": "Q4_K_M",
-        "size_bytes": 5180 * MIB,
-        "n_params": 8_030_261_312,
-        "n_layers": 32,
-        "n_ctx_train": 131072,
-        "n_vocab": 128256,
-        "n_embd": 4096,
-        "layer_bytes": (140 * MIB,) * 32,
-        "output_bytes": 410 * MIB,
-        "input_bytes": 282 * MIB,
-        "kv_bytes_per_token": (4096,) * 32,
-        "has_chat_template": True,
-        "fingerprint": "0" * 64,
-    }
-    return ModelFacts(**{**facts, **changes})  # type: ignore[arg-type]
 
 
 def make_machine(*devices: Device, ram: float = 64) -> Machine:
@@ -123,7 +94,7 @@ def test_without_a_card_all_runs_on_the_processor() -> None:
     )
 
 
-@pytest.mark.parametrize("free", [1.6, 2.0, 2.7, 3.3, 4.1, 5.0, 5.6])
+@pytest.mark.parametrize("free", [1.6, 2.0, 2.7, 3.3, 4.1, 5.0, 5.3])
 def test_plan_is_maximal(free: float) -> None:
     model, device = make_model(), card("CUDA0", free)
     plan = plan_run(model, make_machine(device), SCORING)
@@ -134,12 +105,19 @@ def test_plan_is_maximal(free: float) -> None:
 
 
 @pytest.mark.parametrize("demand", [SCORING, GENERATING], ids=["scoring", "generating"])
-def test_more_memory_never_means_fewer_layers(demand: Demand) -> None:
+def test_more_memory_is_never_slower(demand: Demand) -> None:
+    """Layers alone are not the measure: a layer less with more texts side by side may be faster."""
     model = make_model()
-    layers = [plan_run(model, make_machine(card("CUDA0", free / 4)), demand).n_gpu_layers for free in range(1, 60)]
-    assert layers == sorted(layers)
-    assert layers[0] == 0
-    assert layers[-1] == 33
+    seconds, layers = [], []
+    for quarters in range(1, 60):
+        machine = make_machine(card("CUDA0", quarters / 4))
+        plan = plan_run(model, machine, demand)
+        placement = Placement(plan.n_gpu_layers, (1.0 if plan.n_gpu_layers else 0.0,))
+        contexts = Contexts(plan.scoring, plan.generation, is_generating=demand.longest_generation > 0)
+        seconds.append(Forecast(model, machine, demand).seconds(placement, contexts))
+        layers.append(plan.n_gpu_layers)
+    assert seconds == sorted(seconds, reverse=True)
+    assert (layers[0], layers[-1]) == (0, 33)
 
 
 def test_a_card_reserves_four_percent() -> None:

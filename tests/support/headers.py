@@ -72,6 +72,27 @@ QWEN3_30B_A3B = Dimensions(
 def write_header(model: Dimensions, path: Path, *, has_tokens: bool = True) -> Path:
     """Writes a model's header, with a vocabulary of the right size, and a file as long as the model's."""
     writer = GGUFWriter(path, model.architecture)
+    _add_facts(writer, model, has_tokens=has_tokens)
+    _finish(writer, path, list(_tensors(model)))
+    return path
+
+
+def split_header(model: Dimensions, stem: Path, *, n_parts: int) -> None:
+    """Writes the same as so many files, `STEM-00001-of-0000N.gguf` and so on."""
+    tensors = list(_tensors(model))
+    size = -(-len(tensors) // n_parts)
+    for number in range(n_parts):
+        path = stem.with_name(f"{stem.name}-{number + 1:05}-of-{n_parts:05}.gguf")
+        writer = GGUFWriter(path, model.architecture)
+        if number == 0:
+            _add_facts(writer, model, has_tokens=False)
+        writer.add_uint16("split.no", number)
+        writer.add_uint16("split.count", n_parts)
+        writer.add_int32("split.tensors.count", len(tensors))
+        _finish(writer, path, tensors[number * size : (number + 1) * size])
+
+
+def _add_facts(writer: GGUFWriter, model: Dimensions, *, has_tokens: bool) -> None:
     for key, value in _numbers(model).items():
         add = writer.add_float32 if isinstance(value, float) else writer.add_uint32
         add(f"{model.architecture}.{key}", value)
@@ -82,13 +103,16 @@ def write_header(model: Dimensions, path: Path, *, has_tokens: bool = True) -> P
     else:
         writer.add_tokenizer_model("no_vocab")
         writer.add_vocab_size(model.n_vocab)
+
+
+def _finish(writer: GGUFWriter, path: Path, tensors: list[Tensor]) -> None:
     end = 0
-    tensors = OrderedDict()
-    for name, shape, kind in _tensors(model):
+    infos = OrderedDict()
+    for name, shape, kind in tensors:
         size = tensor_bytes(shape, kind)
-        tensors[name] = TensorInfo(shape=tuple(reversed(shape)), dtype=kind, nbytes=size)
+        infos[name] = TensorInfo(shape=tuple(reversed(shape)), dtype=kind, nbytes=size)
         end += (size + 31) // 32 * 32
-    writer.tensors = [tensors]
+    writer.tensors = [infos]
     writer.write_header_to_file(path)
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -96,7 +120,6 @@ def write_header(model: Dimensions, path: Path, *, has_tokens: bool = True) -> P
     with path.open("r+b") as file:
         head = (path.stat().st_size + 31) // 32 * 32
         file.truncate(head + end)
-    return path
 
 
 def tensor_bytes(shape: Iterable[int], kind: Q) -> int:
