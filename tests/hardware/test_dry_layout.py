@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import headers
 import pytest
+from recorded import load_machine
 
+from llamabench.engine.llama import DryModel, virtual
 from llamabench.engine.process import PLAIN_PLAN
+from llamabench.errors import EngineError
+from llamabench.hardware.attention import is_recurrent
 from llamabench.hardware.dry_layout import DryLayouts
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.layout import FormulaLayouts, Placement, cache_by_place, weights_by_place
-from llamabench.records import ContextPlan, Device, ModelFacts
+from llamabench.hardware.placing import Room
+from llamabench.hardware.planner import NO_OVERRIDES
+from llamabench.hardware.planning import make_plan
+from llamabench.records import ContextPlan, Demand, Device, ModelFacts
 
 pytestmark = pytest.mark.model
 
@@ -39,6 +47,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelFacts]:
         name: read_model(headers.write_header(model, folder / f"{name}.gguf", has_tokens=False))
         for name, model in chosen.items()
     }
+
+
+@pytest.fixture(scope="module")
+def on_card(models: dict[str, ModelFacts]) -> Iterator[dict[str, DryLayouts]]:
+    """A process for each model, which many tests ask."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(DryLayouts(model, [CARD], PLAIN_PLAN, are_virtual=True))
+            for name, model in models.items()
+        }
 
 
 @pytest.fixture
@@ -87,13 +105,16 @@ def test_without_flash_attention_buffers_are_larger(models: dict[str, ModelFacts
     ids=["one", "streams", "unified"],
 )
 def test_formulas_for_weights_and_cache_agree(
-    models: dict[str, ModelFacts], name: str, part: float, context: ContextPlan
+    models: dict[str, ModelFacts],
+    on_card: dict[str, DryLayouts],
+    name: str,
+    part: float,
+    context: ContextPlan,
 ) -> None:
     """CUDA pads rows of quantized tensors to 512 elements, which few of these need."""
     model = models[name]
     placement = Placement(round(part * (model.n_layers + 1)), (1.0,))
-    with DryLayouts(model, [CARD], PLAIN_PLAN, are_virtual=True) as layouts:
-        layout = layouts.lay_out(placement, context)
+    layout = on_card[name].lay_out(placement, context)
     weights, host_weights = weights_by_place(model, placement)
     caches, host_cache = cache_by_place(model, placement, context, kv_type="f16")
     assert layout.devices[0].weight_bytes == pytest.approx(weights[0], abs=64 * 1024)
@@ -106,13 +127,14 @@ def test_formulas_for_weights_and_cache_agree(
 
 
 @pytest.mark.parametrize("name", ["llama-8b", "qwen2.5-3b", "gemma3-12b", "qwen3-30b-a3b"])
-def test_formulas_do_not_promise_too_much(models: dict[str, ModelFacts], name: str) -> None:
+def test_formulas_do_not_promise_too_much(
+    models: dict[str, ModelFacts], on_card: dict[str, DryLayouts], name: str
+) -> None:
     """What stands in for llama.cpp where it cannot be asked errs on the safe side, flash attention given."""
     model = models[name]
     for n_ubatch in (64, 512, 1024):
         context = ContextPlan(2048, 32, 1024, n_ubatch, 512, kv_unified=True)
-        with DryLayouts(model, [CARD], PLAIN_PLAN, are_virtual=True) as layouts:
-            exact = layouts.lay_out(Placement(model.n_layers + 1, (1.0,)), context)
+        exact = on_card[name].lay_out(Placement(model.n_layers + 1, (1.0,)), context)
         guess = FormulaLayouts(model, ["CUDA0"]).lay_out(Placement(model.n_layers + 1, (1.0,)), context)
         assert guess.devices[0].total_bytes >= exact.devices[0].total_bytes
         assert guess.host.total_bytes >= exact.host.total_bytes
@@ -223,3 +245,78 @@ def test_large_recurrent_states_are_not_tried() -> None:
     with DryLayouts(model, [CARD], PLAIN_PLAN, are_virtual=True) as layouts:
         assert not layouts.lay_out(Placement(33, (1.0,)), replace(CONTEXT, n_seq_max=256)).is_exact
         assert layouts.note is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["deepseek2-moe", "gemma3-dense", "gpt-oss-moe", "llama-dense", "qwen3moe-moe", "lfm2-dense", "mamba2-dense"],
+)
+def test_formulas_agree_on_every_architecture(shared_data: Path, name: str) -> None:
+    """Weights and caches to 64 KiB; what grows with sequences and not with tokens is an upper estimate."""
+    model = read_model(shared_data / "archs" / f"{name}.gguf")
+    context = ContextPlan(2048, 2, 512, 256, 64, kv_unified=True)
+    with DryLayouts(model, [CARD], PLAIN_PLAN, are_virtual=True) as layouts:
+        found = {
+            placement: layouts.lay_out(placement, context)
+            for placement in (Placement(n, (1.0,)) for n in range(1, model.n_layers + 2))
+        }
+        assert layouts.note is None
+    for placement, layout in found.items():
+        weights, host_weights = weights_by_place(model, placement)
+        caches, host_cache = cache_by_place(model, placement, context, kv_type="f16")
+        assert layout.devices[0].weight_bytes == pytest.approx(weights[0], abs=64 * 1024)
+        assert layout.host.weight_bytes == pytest.approx(host_weights, abs=64 * 1024)
+        if is_recurrent(model.architecture):
+            assert layout.devices[0].context_bytes <= caches[0]
+            assert layout.host.context_bytes <= host_cache
+        else:
+            assert layout.devices[0].context_bytes == pytest.approx(caches[0], abs=64 * 1024)
+            assert layout.host.context_bytes == pytest.approx(host_cache, abs=64 * 1024)
+
+
+# --- devices that are not there -----------------------------------------------------------------
+
+
+def test_structures_are_those_of_the_library_that_is_loaded() -> None:
+    assert virtual.why_unusable() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("_API_VERSION", 3, "devices have another interface"),
+        ("_TENSOR_OVERHEAD_LESS_TENSOR", 40, "tensors have another size"),
+    ],
+)
+def test_another_library_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str, value: int, words: str) -> None:
+    monkeypatch.setattr(virtual, name, value)
+    reason = virtual.why_unusable()
+    assert reason is not None
+    assert reason.startswith(words)
+    with pytest.raises(EngineError, match="hardware that is not there are not possible"):
+        DryModel("any.gguf", PLAIN_PLAN, virtual=[CARD])
+
+
+# --- plans with llama.cpp's layouts -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "gib"),
+    [("llama-8b", 2.5), ("llama-8b", 4), ("qwen2.5-3b", 1.5), ("gemma3-12b", 5), ("gemma3-12b", 7.3), ("llama-8b", 6)],
+)
+@pytest.mark.parametrize("demand", [Demand(700), Demand(1500, 900, 16)], ids=["scoring", "generating"])
+def test_a_plan_fits_and_one_more_layer_would_not(
+    models: dict[str, ModelFacts], name: str, gib: float, demand: Demand
+) -> None:
+    model, card = models[name], replace(CARD, free_bytes=int(gib * GIB), total_bytes=int(gib * GIB))
+    machine = replace(load_machine("no_gpu"), devices=(card,), ram_available_bytes=64 * GIB, ram_total_bytes=64 * GIB)
+    plan = make_plan(model, machine, demand, is_virtual=True)
+    (limit,) = Room.of(machine, NO_OVERRIDES).device_bytes
+    assert plan.is_exact_layout
+    assert plan.expected_bytes["CUDA0"] <= limit
+    if plan.n_gpu_layers > model.n_layers:
+        return
+    contexts = [plan.scoring, plan.generation] if demand.longest_generation else [plan.scoring]
+    with DryLayouts(model, [card], PLAIN_PLAN, are_virtual=True) as layouts:
+        more = [layouts.lay_out(Placement(plan.n_gpu_layers + 1, (1.0,)), context) for context in contexts]
+    assert max(layout.devices[0].total_bytes for layout in more) > limit
