@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -21,8 +21,8 @@ _OFFLOAD_THREADS = 8  # with everything on devices, more only wait for them
 _WITHOUT_FLASH = 1.1
 """An assumption: attention is a small part of the time at the lengths of benchmarks."""
 
-_N_SETTLED = 2
-"""Of all that fits, so many are made the most of: the rest is clearly slower."""
+_N_SETTLED, _CLEARLY_SLOWER = 2, 1.25
+"""Of all that fits, so many are made the most of, unless they are expected to take so many times as long."""
 
 NO_OVERRIDES = Overrides()
 
@@ -68,16 +68,28 @@ def plan_run(
     """
     room = Room.of(machine, overrides)
     names = [device.name for device in room.devices]
-    asked = layouts or FormulaLayouts(model, names, kv_type=overrides.kv_type or "f16")
+    formulas = FormulaLayouts(model, names, kv_type=overrides.kv_type or "f16")
+    asked = layouts or formulas
     placer = Placer(model, room, asked, overrides)
     forecast = Forecast(model, machine, demand)
-    candidates = list(_candidates(model, demand, overrides, placer, has_devices=bool(names)))
-    ranked = sorted(candidates, key=partial(_expect_seconds, forecast))
-    settled = [one for one in map(partial(_settle, placer), ranked[:_N_SETTLED]) if one is not None]
+    settled: list[Choice] = []
+    # formulas are at hand and careful: llama.cpp is asked about all that might do only where by them nothing fits
+    for rough in dict.fromkeys((Placer(model, room, formulas, overrides), placer)):
+        candidates = _candidates(model, demand, overrides, rough, has_devices=bool(names))
+        settled = [one for one in map(partial(_settle, placer), _best(candidates, forecast)) if one is not None]
+        if settled:
+            break
     if not settled:
         raise _refusal(model, machine, demand, overrides=overrides, placer=placer, layouts=asked)
     choice = min(settled, key=partial(_expect_seconds, forecast))
     return _make_plan(model, machine, demand, overrides=overrides, choice=choice)
+
+
+def _best(candidates: Iterable[Choice], forecast: Forecast) -> list[Choice]:
+    """The candidates that may turn out the fastest, the most promising first."""
+    seconds = {candidate: _expect_seconds(forecast, candidate) for candidate in candidates}
+    ranked = sorted(seconds, key=lambda candidate: seconds[candidate])[:_N_SETTLED]
+    return [candidate for candidate in ranked if seconds[candidate] <= seconds[ranked[0]] * _CLEARLY_SLOWER]
 
 
 def _expect_seconds(forecast: Forecast, choice: Choice) -> float:
@@ -132,8 +144,8 @@ def _settle(placer: Placer, choice: Choice) -> Choice | None:
     """The same with as much on devices as fits."""
     placement = choice.placed.placement
     if choice.way == "host":
-        return choice
-    if choice.way == "experts":
+        placed = placer.on_host(choice.contexts)
+    elif choice.way == "experts":
         placed = placer.fewest_experts_on_host(choice.contexts)
     else:
         placed = placer.most_layers(choice.contexts, n_cpu_moe=placement.n_cpu_moe)
