@@ -8,11 +8,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from llamabench.hardware.cgroup import controller_folders, read_number, unified_folders
 
 _CPUS = "sys/devices/system/cpu"
 _CAPACITY_SHARE = 0.5  # an ARM core counts from half the largest core's capacity; little ones have a quarter or so
+
+
+class CoreKinds(NamedTuple):
+    """Physical cores that a process may run on, each kind apart."""
+
+    n_performance: int
+    n_efficiency: int
+
+    @property
+    def is_confined(self) -> bool:
+        """Whether only efficiency cores are allowed."""
+        return self.n_performance == 0
 
 
 def count_performance_cores(root: Path, *, affinity: frozenset[int] | None, fallback: int) -> int:
@@ -27,10 +40,41 @@ def count_performance_cores(root: Path, *, affinity: frozenset[int] | None, fall
         Cores, at least 1; capped by the CPU quota of the control groups, rounded down, because threads that are
         stopped in mid-batch keep the others waiting.
     """
-    n_cores = _count_in_sysfs(root, affinity)
-    if n_cores is None:
+    kinds = count_by_kind(root, affinity)
+    if kinds is None:
         n_cores = min(fallback, len(affinity)) if affinity else fallback
+    else:
+        n_cores = kinds.n_performance or kinds.n_efficiency
     return max(min([n_cores, *(math.floor(quota) for quota in _quotas(root))]), 1)
+
+
+def count_by_kind(root: Path, affinity: frozenset[int] | None) -> CoreKinds | None:
+    """Counts the physical cores that this process may run on, each kind apart.
+
+    Args:
+        root: Where `/sys` is looked for.
+        affinity: Logical processors that the process may run on, None where the system does not say.
+
+    Returns:
+        The cores, None where the kernel does not describe them. Cores that are all alike are performance cores.
+    """
+    siblings = {
+        int(path.parent.parent.name.removeprefix("cpu")): path.read_text(encoding="ascii").strip()
+        for path in (root / _CPUS).glob("cpu[0-9]*/topology/thread_siblings")
+    }
+    allowed = siblings.keys() if affinity is None else siblings.keys() & affinity
+    if not allowed:
+        return None
+    fast = _performance_cpus(root) or siblings.keys()
+    return CoreKinds(
+        n_performance=len({siblings[cpu] for cpu in allowed & fast}),
+        n_efficiency=len({siblings[cpu] for cpu in allowed - fast}),
+    )
+
+
+def read_quota(root: Path) -> float | None:
+    """Processors' worth of time that the tightest control group allows, None without a limit."""
+    return min(_quotas(root), default=None)
 
 
 def parse_cpu_list(text: str) -> frozenset[int]:
@@ -51,19 +95,6 @@ def parse_cpu_list(text: str) -> frozenset[int]:
         if first.isdecimal() and (last or first).isdecimal():
             cpus.update(range(int(first), int(last or first) + 1))
     return frozenset(cpus)
-
-
-def _count_in_sysfs(root: Path, affinity: frozenset[int] | None) -> int | None:
-    """Distinct cores among the allowed processors, None where the kernel does not describe them."""
-    siblings = {
-        int(path.parent.parent.name.removeprefix("cpu")): path.read_text(encoding="ascii").strip()
-        for path in (root / _CPUS).glob("cpu[0-9]*/topology/thread_siblings")
-    }
-    allowed = siblings.keys() if affinity is None else siblings.keys() & affinity
-    if not allowed:
-        return None
-    fast = allowed & _performance_cpus(root)
-    return len({siblings[cpu] for cpu in fast or allowed})
 
 
 def _performance_cpus(root: Path) -> frozenset[int]:

@@ -6,33 +6,29 @@ import importlib.metadata
 import multiprocessing
 import os
 import platform
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import psutil
+from typing import TYPE_CHECKING, TypeVar
 
 from llamabench.engine import worker
 from llamabench.errors import LlamabenchError
-from llamabench.hardware.cores import count_performance_cores
+from llamabench.hardware.cards import mark_displays, read_cards
 from llamabench.hardware.memory import read_memory
-from llamabench.records import Device, Machine
+from llamabench.hardware.nvidia import NvidiaFacts, is_library_installed, merge_nvidia, read_nvidia
+from llamabench.hardware.processor import read_cpu_name, read_performance_cores, read_processor
+from llamabench.hardware.rebuilding import machine_notes
+from llamabench.hardware.surroundings import is_container, is_wsl, pick_environment, read_battery
+from llamabench.records import Card, Machine
 
 if TYPE_CHECKING:
     from llamabench.engine.llama import BackendFacts
 
+_T = TypeVar("_T")
 _ROOT = Path("/")
 _UNKNOWN = "unknown"
-
-_DRIVERS = (
-    ("proc/driver/nvidia/version", "an NVIDIA driver", "GGML_CUDA"),
-    ("dev/kfd", "an AMD driver", "GGML_HIP"),
-    ("dev/dri/renderD*", "a graphics driver", "GGML_VULKAN"),
-)
-"""A file that a driver leaves, what to call it, and the build option of llama.cpp that uses it; first match counts."""
 
 
 def read_machine(root: Path = _ROOT) -> Machine:
@@ -49,22 +45,33 @@ def read_machine(root: Path = _ROOT) -> Machine:
     facts, failure = ask_in_child(_read_backend)
     devices = facts.devices if facts else ()
     memory = read_memory(root)
-    notes = [failure] if failure else [*_device_notes(devices), *_driver_notes(root, devices)]
-    return Machine(
+    nvidia = _read_nvidia(read_cards(root))
+    machine = Machine(
         os=f"{platform.system()} {platform.release()}",
-        cpu=_cpu_name(root) or (facts.cpu_description if facts else "") or platform.machine(),
-        n_performance_cores=_performance_cores(root),
+        cpu=read_cpu_name(root) or (facts.cpu_description if facts else "") or platform.machine(),
+        n_performance_cores=read_performance_cores(root),
         ram_total_bytes=memory.total_bytes,
         ram_available_bytes=memory.available_bytes,
-        devices=devices,
+        devices=mark_displays(devices, nvidia.cards),
         llama_cpp_python=facts.llama_cpp_python if facts else _binding_version(),
         llama_cpp_commit=facts.llama_cpp_commit if facts else _UNKNOWN,
-        notes=tuple(notes),
+        backends=facts.backends if facts else (),
+        failure=failure,
+        cards=nvidia.cards,
+        driver_failure=nvidia.failure,
+        processor=read_processor(root),
+        ram_installed_bytes=memory.installed_bytes,
+        swap_used_bytes=memory.swap_used_bytes,
+        is_on_battery=read_battery(root),
+        is_wsl=is_wsl(root),
+        is_container=is_container(root),
+        environment=pick_environment(os.environ),
     )
+    return replace(machine, notes=machine_notes(machine))
 
 
 def ask_in_child(read: Callable[[], BackendFacts]) -> tuple[BackendFacts | None, str | None]:
-    """Calls a function in a process of its own.
+    """Asks llama.cpp for devices in a process of its own.
 
     Args:
         read: What to call; importable, because the child starts afresh.
@@ -72,22 +79,34 @@ def ask_in_child(read: Callable[[], BackendFacts]) -> tuple[BackendFacts | None,
     Returns:
         What it returned and None, or None and a sentence on why it returned nothing.
     """
-    context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=worker.start) as executor:
-            with worker.spared_ctrl_c():
-                future = executor.submit(read)
-            return future.result(), None
+        return _call_in_child(read), None
     except BrokenProcessPool:
         return None, (
             "llama.cpp ended its process when it was asked for devices, most likely in a graphics driver: "
             "models run on the processor alone. Update the driver, or hide the card (CUDA_VISIBLE_DEVICES= )."
         )
     except (ImportError, OSError, RuntimeError, LlamabenchError) as exc:
-        return None, (
-            f"llama-cpp-python does not load: {exc}. "
-            "Install it again: pip install --force-reinstall --no-cache-dir llama-cpp-python"
-        )
+        return None, (f"llama-cpp-python does not load: {exc}.")
+
+
+def _call_in_child(read: Callable[[], _T]) -> _T:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=worker.start) as executor:
+        with worker.spared_ctrl_c():
+            future = executor.submit(read)
+        return future.result()
+
+
+def _read_nvidia(cards: tuple[Card, ...]) -> NvidiaFacts:
+    """The cards, with what NVIDIA's own library knows of them where it is installed."""
+    if not is_library_installed() or not any(card.vendor == "NVIDIA" for card in cards):
+        return NvidiaFacts(cards)
+    try:
+        facts = _call_in_child(read_nvidia)
+    except (BrokenProcessPool, OSError, ImportError):
+        return NvidiaFacts(cards, "NVIDIA's management library ended the process that asked it.")
+    return NvidiaFacts(merge_nvidia(cards, facts.cards), facts.failure)
 
 
 def _read_backend() -> BackendFacts:
@@ -102,49 +121,3 @@ def _binding_version() -> str:
         return importlib.metadata.version("llama-cpp-python")
     except importlib.metadata.PackageNotFoundError:
         return _UNKNOWN
-
-
-def _device_notes(devices: tuple[Device, ...]) -> list[str]:
-    return [
-        f"{device.name} ({device.description}) reports no memory, so nothing is put on it. Update its driver."
-        for device in devices
-        if device.kind in ("gpu", "igpu") and device.total_bytes == 0
-    ]
-
-
-def _driver_notes(root: Path, devices: tuple[Device, ...]) -> list[str]:
-    """Says when a card is there that this build of llama.cpp cannot use."""
-    if any(device.kind in ("gpu", "igpu") for device in devices):
-        return []
-    for pattern, driver, option in _DRIVERS:
-        if any(root.glob(pattern)):
-            return [
-                f"No GPU backend in this build of llama-cpp-python although {driver} is present: reinstall with "
-                f'CMAKE_ARGS="-D{option}=on" pip install --force-reinstall --no-cache-dir llama-cpp-python'
-            ]
-    return []
-
-
-def _cpu_name(root: Path) -> str | None:
-    """The processor's name from `/proc/cpuinfo`; on macOS from the system."""
-    cpuinfo = root / "proc/cpuinfo"
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name" and value.strip():
-                return value.strip()
-    return _ask_sysctl("machdep.cpu.brand_string")
-
-
-def _performance_cores(root: Path) -> int:
-    affinity = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    fallback = _ask_sysctl("hw.perflevel0.physicalcpu") or psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    return count_performance_cores(root, affinity=affinity, fallback=int(fallback))
-
-
-def _ask_sysctl(name: str) -> str | None:
-    """One value of macOS's sysctl, None elsewhere and where it has none."""
-    if platform.system() != "Darwin":
-        return None
-    answer = subprocess.run(["/usr/sbin/sysctl", "-n", name], capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or None

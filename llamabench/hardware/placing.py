@@ -24,6 +24,7 @@ from llamabench.hardware.layout import (
 from llamabench.records import ContextPlan, Device, Machine, ModelFacts, Overrides
 
 _RESERVE_BYTES, _RESERVE_SHARE = 512 * MIB, 0.04
+_DISPLAY_RESERVE_BYTES = 1024 * MIB
 """Kept free on each device for what llama.cpp does not count: the driver's context, pools, the desktop."""
 
 _UNIFIED_BACKENDS = ("MTL", "Metal")
@@ -65,9 +66,7 @@ class Room:
     def of(cls, machine: Machine, overrides: Overrides) -> Room:
         """What a machine has free, less a reserve, within a person's limits."""
         devices = offload_devices(machine)
-        usable = [
-            device.free_bytes - max(_RESERVE_BYTES, int(device.total_bytes * _RESERVE_SHARE)) for device in devices
-        ]
+        usable = [device.free_bytes - _reserve_bytes(device, machine) for device in devices]
         if overrides.vram_limit_bytes is not None:
             usable = [min(size, overrides.vram_limit_bytes) for size in usable]
         host = machine.ram_available_bytes
@@ -84,6 +83,13 @@ class Room:
         shared = sum(size for device, size in zip(self.devices, sizes, strict=True) if shares_memory(device))
         fits = all(size <= limit for size, limit in zip(sizes, self.device_bytes, strict=True) if size)
         return fits and layout.host.total_bytes + shared <= self.host_bytes
+
+
+def _reserve_bytes(device: Device, machine: Machine) -> int:
+    """Bytes to keep free on a device: more where a display is attached, as it always is in Windows."""
+    has_display = device.has_display or (machine.is_wsl and device.backend != "RPC")
+    least = _DISPLAY_RESERVE_BYTES if has_display else _RESERVE_BYTES
+    return max(least, int(device.total_bytes * _RESERVE_SHARE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,13 @@ from llamabench.records.items import (
     OutcomeKind,
     Score,
 )
+from llamabench.records.machine import (
+    Backend,
+    Card,
+    CardAccess,
+    Processor,
+    Vendor,
+)
 from llamabench.records.planning import (
     BufferBytes,
     ContextPlan,
@@ -60,7 +67,10 @@ from llamabench.records.speeds import (
 __all__ = [
     "Answers",
     "Audit",
+    "Backend",
     "Basis",
+    "Card",
+    "CardAccess",
     "ChatPrompt",
     "ContextPlan",
     "Demand",
@@ -88,6 +98,7 @@ __all__ = [
     "BufferBytes",
     "DryLayout",
     "Plan",
+    "Processor",
     "Prompt",
     "Range",
     "Request",
@@ -104,4 +115,5 @@ __all__ = [
     "SuiteChoice",
     "TextPrompt",
     "TokenRequest",
+    "Vendor",
 ]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from llamabench.records.machine import Backend, Card, Processor
+
 StrategyName = Literal["packed", "copied", "single"]
 """How sequences are scored: packed with shared tokens, contexts once with their state copied, one at a time."""
 
@@ -14,7 +16,11 @@ DeviceKind = Literal["cpu", "gpu", "igpu", "accel"]
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that llama.cpp can compute on, as ggml names it (`CUDA0`, `Vulkan1`, `Metal`, `RPC0`)."""
+    """A device that llama.cpp can compute on, as ggml names it (`CUDA0`, `Vulkan1`, `Metal`, `RPC0`).
+
+    `pci_id` is its address on the bus (`0000:01:00.0`) where the backend tells; `has_display` says whether a display is
+    attached, None where nobody knows.
+    """
 
     name: str
     description: str
@@ -22,6 +28,8 @@ class Device:
     backend: str
     free_bytes: int
     total_bytes: int
+    pci_id: str | None = None
+    has_display: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,17 @@ class Machine:
         llama_cpp_python: Version of the binding.
         llama_cpp_commit: Commit of llama.cpp inside it.
         notes: What a person should know (no GPU backend in the wheel, a device that reports no memory, ...).
+        backends: What this build of llama.cpp contains; empty where it cannot be asked.
+        failure: Why llama.cpp could not be asked.
+        cards: Graphics processors that the system knows, whether llama.cpp uses them or not.
+        driver_failure: What the vendor's own library complains about.
+        processor: What decides how fast the processor is.
+        ram_installed_bytes: Installed memory; more than `ram_total_bytes` where a control group limits it.
+        swap_used_bytes: Memory that is swapped out.
+        is_on_battery: Whether it runs on battery, None where the system does not say.
+        is_wsl: Whether this is Linux inside Windows.
+        is_container: Whether this is a container.
+        environment: Variables that change what llama.cpp does.
     """
 
     os: str
@@ -49,6 +68,17 @@ class Machine:
     llama_cpp_python: str
     llama_cpp_commit: str
     notes: tuple[str, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    failure: str | None = None
+    cards: tuple[Card, ...] = ()
+    driver_failure: str | None = None
+    processor: Processor | None = None
+    ram_installed_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    is_on_battery: bool | None = None
+    is_wsl: bool = False
+    is_container: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

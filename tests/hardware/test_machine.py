@@ -6,21 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from trees import put, put_drm, put_pci
 
 from llamabench.errors import EngineError
 from llamabench.hardware import machine
 from llamabench.hardware.cores import count_performance_cores, parse_cpu_list
-from llamabench.hardware.memory import Memory, parse_meminfo, read_memory
-from llamabench.records import Device
+from llamabench.hardware.memory import parse_meminfo, read_memory
+from llamabench.records import Backend, Device
 
 GIB = 1 << 30
 MEMINFO = "MemTotal:       16777216 kB\nMemFree: 1 kB\nMemAvailable:   12582912 kB\nHugePages_Total:       0\n"
-
-
-def put(root: Path, name: str, text: str) -> None:
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="ascii")
 
 
 @pytest.fixture
@@ -32,12 +27,24 @@ def root(tmp_path: Path) -> Path:
 # --- memory -------------------------------------------------------------------------------------
 
 
+def memory(root: Path) -> tuple[int, int]:
+    found = read_memory(root)
+    assert found.installed_bytes == 16 * GIB
+    return found.total_bytes, found.available_bytes
+
+
 def test_meminfo_alone(root: Path) -> None:
-    assert read_memory(root) == Memory(16 * GIB, 12 * GIB)
+    assert memory(root) == (16 * GIB, 12 * GIB)
 
 
 def test_meminfo_of_an_old_kernel() -> None:
     assert parse_meminfo("MemTotal: 1 kB\nMemFree: 1 kB\n") is None
+
+
+def test_swap_in_use(root: Path) -> None:
+    assert read_memory(root).swap_used_bytes == 0
+    put(root, "proc/meminfo", MEMINFO + "SwapTotal: 4096 kB\nSwapFree: 1024 kB\n")
+    assert read_memory(root).swap_used_bytes == 3 << 20
 
 
 def test_without_proc_psutil_is_asked(tmp_path: Path) -> None:
@@ -54,28 +61,28 @@ def put_v2(root: Path, group: str, most: str, current: int, inactive: int) -> No
 def test_v2_limit_of_the_group(root: Path) -> None:
     put(root, "proc/self/cgroup", "0::/a/b\n")
     put_v2(root, "/a/b", str(4 * GIB), 3 * GIB, GIB)
-    assert read_memory(root) == Memory(4 * GIB, 2 * GIB)
+    assert memory(root) == (4 * GIB, 2 * GIB)
 
 
 def test_v2_limit_of_a_parent(root: Path) -> None:
     put(root, "proc/self/cgroup", "0::/a/b\n")
     put_v2(root, "/a/b", "max", 2 * GIB, 0)
     put_v2(root, "/a", str(6 * GIB), 5 * GIB, 0)
-    assert read_memory(root) == Memory(6 * GIB, GIB)
+    assert memory(root) == (6 * GIB, GIB)
 
 
 def test_v2_the_tightest_counts(root: Path) -> None:
     put(root, "proc/self/cgroup", "0::/a/b\n")
     put_v2(root, "/a/b", str(5 * GIB), GIB, 0)
     put_v2(root, "/a", str(8 * GIB), 7 * GIB, 0)
-    assert read_memory(root) == Memory(5 * GIB, GIB)
+    assert memory(root) == (5 * GIB, GIB)
 
 
 @pytest.mark.parametrize("line", ["0::/", "0::/docker/0123abc", "0::/../../other"])
 def test_v2_inside_a_container(root: Path, line: str) -> None:
     put(root, "proc/self/cgroup", line + "\n")
     put_v2(root, "", str(2 * GIB), GIB, 0)
-    assert read_memory(root) == Memory(2 * GIB, GIB)
+    assert memory(root) == (2 * GIB, GIB)
 
 
 def test_used_up_limit_leaves_nothing(root: Path) -> None:
@@ -87,7 +94,7 @@ def test_used_up_limit_leaves_nothing(root: Path) -> None:
 def test_limit_above_the_machine_changes_nothing(root: Path) -> None:
     put(root, "proc/self/cgroup", "0::/\n")
     put_v2(root, "", str(64 * GIB), GIB, 0)
-    assert read_memory(root) == Memory(16 * GIB, 12 * GIB)
+    assert memory(root) == (16 * GIB, 12 * GIB)
 
 
 def put_v1(root: Path, group: str, most: int, usage: int, inactive: int) -> None:
@@ -101,13 +108,13 @@ def test_v1_limit_and_unlimited_parent(root: Path) -> None:
     put(root, "proc/self/cgroup", "4:memory:/a\n2:cpu,cpuacct:/a\n0::/\n")
     put_v1(root, "/a", 3 * GIB, 2 * GIB, GIB // 2)
     put_v1(root, "", 9223372036854771712, 5 * GIB, 0)
-    assert read_memory(root) == Memory(3 * GIB, GIB + GIB // 2)
+    assert memory(root) == (3 * GIB, GIB + GIB // 2)
 
 
 def test_v1_inside_a_container(root: Path) -> None:
     put(root, "proc/self/cgroup", "4:memory:/docker/0123abc\n")
     put_v1(root, "", 3 * GIB, GIB, 0)
-    assert read_memory(root) == Memory(3 * GIB, 2 * GIB)
+    assert memory(root) == (3 * GIB, 2 * GIB)
 
 
 # --- cores --------------------------------------------------------------------------------------
@@ -201,6 +208,7 @@ class FakeFacts:
     cpu_description: str = "Fake CPU"
     llama_cpp_python: str = "0.3.36"
     llama_cpp_commit: str = "0c1e570"
+    backends: tuple[Backend, ...] = ()
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, facts: FakeFacts | None, failure: str | None = None) -> None:
@@ -224,7 +232,11 @@ def test_machine_is_put_together(root: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("trace", "words"),
     [
-        ("proc/driver/nvidia/version", 'an NVIDIA driver is present: reinstall with CMAKE_ARGS="-DGGML_CUDA=on"'),
+        (
+            "proc/driver/nvidia/version",
+            "an NVIDIA card is not used: this build of llama-cpp-python has no backend for it."
+            ' Install it again: CMAKE_ARGS="-DGGML_CUDA=on" pip install',
+        ),
         ("dev/kfd", "GGML_HIP"),
         ("dev/dri/renderD128", "GGML_VULKAN"),
     ],
@@ -240,6 +252,50 @@ def test_note_when_the_build_cannot_use_the_card(
     assert words in found.notes[0]
 
 
+def test_no_note_about_a_card_where_another_is_used(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, FakeFacts((Device("Vulkan0", "RX 7600", "gpu", "Vulkan", 7 * GIB, 8 * GIB),)))
+    put(root, "proc/driver/nvidia/version", "")
+    assert machine.read_machine(root).notes == ()
+
+
+def test_surroundings_are_recorded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device("CUDA0", "RTX 3060", "gpu", "CUDA", 11 * GIB, 12 * GIB, "0000:01:00.0")
+    answer(monkeypatch, FakeFacts((device,), backends=(Backend("CUDA", 1), Backend("CPU", 1))))
+    monkeypatch.setenv("GGML_CUDA_FORCE_MMQ", "1")
+    monkeypatch.setattr(machine, "is_library_installed", lambda: False)
+    put_pci(root, "0000:01:00.0", kind="30000", vendor="10DE", product="2504", driver="nvidia")
+    put_drm(root, "0000:01:00.0", 0, {"DP-1": "connected"})
+    put(root, "proc/version", "Linux version 5.15-microsoft-standard-WSL2\n")
+    put(root, ".dockerenv", "")
+    found = machine.read_machine(root)
+    assert found.devices[0].has_display
+    assert (found.is_wsl, found.is_container, found.is_on_battery) == (True, True, None)
+    assert found.environment["GGML_CUDA_FORCE_MMQ"] == "1"
+    assert [backend.name for backend in found.backends] == ["CUDA", "CPU"]
+    assert (found.ram_installed_bytes, found.swap_used_bytes, found.failure) == (16 * GIB, 0, None)
+
+
+def test_nvidias_library_is_asked_in_a_child_that_may_die(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, FakeFacts())
+    put(root, "proc/driver/nvidia/version", "")
+    monkeypatch.setattr(machine, "is_library_installed", lambda: True)
+    monkeypatch.setattr(machine, "read_nvidia", functools.partial(os._exit, 139))
+    found = machine.read_machine(root)
+    assert found.driver_failure == "NVIDIA's management library ended the process that asked it."
+    assert [card.name for card in found.cards] == ["an NVIDIA card"]
+
+
+def test_devices_of_this_build_are_read() -> None:
+    """Asks llama.cpp itself."""
+    facts, failure = machine.ask_in_child(machine._read_backend)
+    assert failure is None
+    assert facts is not None
+    built = {backend.name: backend for backend in facts.backends}
+    assert built["CPU"].n_devices == 1
+    assert "OPENMP" in built["CPU"].features or "ACCELERATE" in built["CPU"].features
+    assert set(machine.read_processor(Path("/")).instruction_sets) & built["CPU"].features.keys()
+
+
 def test_note_when_a_device_reports_no_memory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, FakeFacts((Device("Vulkan0", "llvmpipe", "gpu", "Vulkan", 0, 0),)))
     assert machine.read_machine(root).notes == (
@@ -251,7 +307,9 @@ def test_failure_to_ask_becomes_a_note(root: Path, monkeypatch: pytest.MonkeyPat
     answer(monkeypatch, None, "The driver broke.")
     found = machine.read_machine(root)
     assert found.devices == ()
-    assert found.notes == ("The driver broke.",)
+    assert found.failure == "The driver broke."
+    (note,) = found.notes
+    assert note.startswith("The driver broke. To install it again: pip install --force-reinstall")
     assert found.llama_cpp_commit == "unknown"
 
 

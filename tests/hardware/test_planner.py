@@ -10,9 +10,9 @@ from llamabench.errors import PlanError
 from llamabench.hardware.contexts import Contexts
 from llamabench.hardware.forecast import Forecast
 from llamabench.hardware.layout import FormulaLayouts, Layout, Placement
-from llamabench.hardware.placing import offload_devices
+from llamabench.hardware.placing import Room, offload_devices
 from llamabench.hardware.planner import plan_run
-from llamabench.records import ContextPlan, Demand, Device, Machine, ModelFacts, Plan
+from llamabench.records import ContextPlan, Demand, Device, Machine, ModelFacts, Overrides, Plan
 from llamabench.units import format_bytes, format_part
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -118,6 +118,22 @@ def test_more_memory_is_never_slower(demand: Demand) -> None:
         layers.append(plan.n_gpu_layers)
     assert seconds == sorted(seconds, reverse=True)
     assert (layers[0], layers[-1]) == (0, 33)
+
+
+@pytest.mark.parametrize(
+    ("has_display", "is_wsl", "reserve"),
+    [(None, False, 512 * MIB), (False, False, 512 * MIB), (True, False, GIB), (None, True, GIB)],
+)
+def test_a_display_needs_room(has_display: bool | None, is_wsl: bool, reserve: int) -> None:
+    device = dataclasses.replace(card("CUDA0", 8), has_display=has_display)
+    machine = dataclasses.replace(make_machine(device), is_wsl=is_wsl)
+    assert Room.of(machine, Overrides()).device_bytes == (8 * GIB - reserve,)
+
+
+def test_another_machines_display_is_not_known() -> None:
+    server = Device("RPC0", "127.0.0.1:50052", "gpu", "RPC", 8 * GIB, 8 * GIB)
+    machine = dataclasses.replace(make_machine(server), is_wsl=True)
+    assert Room.of(machine, Overrides()).device_bytes == (8 * GIB - 512 * MIB,)
 
 
 def test_a_card_reserves_four_percent() -> None:

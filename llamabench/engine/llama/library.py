@@ -7,6 +7,7 @@ library with a device list of its own.
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import llama_cpp as _binding
 from llama_cpp import llama_cpp as api
 
-from llamabench.records import Device, DeviceKind
+from llamabench.records import Backend, Device, DeviceKind
 
 _lib: Any = api._lib
 _WARN, _ERROR, _CONTINUED = 3, 4, 5
@@ -106,6 +107,7 @@ class BackendFacts:
     cpu_description: str
     llama_cpp_python: str
     llama_cpp_commit: str
+    backends: tuple[Backend, ...] = ()
 
 
 @cache
@@ -125,6 +127,66 @@ def ggml(name: str, result: Any, *arguments: Any) -> Any:
     return function
 
 
+class _Feature(ctypes.Structure):
+    """`ggml_backend_feature` of `ggml/include/ggml-backend.h`."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("value", ctypes.c_char_p))
+
+
+class _Capabilities(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_bool) for name in ("async_", "host_buffer", "buffer_from_host_ptr", "events", "mmap_support")
+    )
+
+
+class DeviceProperties(ctypes.Structure):
+    """`ggml_backend_dev_props` of `ggml/include/ggml-backend.h`."""
+
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("description", ctypes.c_void_p),
+        ("memory_free", ctypes.c_size_t),
+        ("memory_total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_void_p),
+        ("caps", _Capabilities),
+    )
+
+
+def _read_pci_id(handle: int) -> str | None:
+    """Where a device is on the bus, if its backend tells."""
+    properties = DeviceProperties()
+    ggml("ggml_backend_dev_get_props", None, ctypes.c_void_p, ctypes.POINTER(DeviceProperties))(
+        handle, ctypes.byref(properties)
+    )
+    text = ctypes.cast(properties.device_id, ctypes.c_char_p).value
+    return text.decode(errors="replace").lower() if text else None
+
+
+def _read_registry(handle: int) -> Backend:
+    pointer = ctypes.c_void_p
+    address = ggml("ggml_backend_reg_get_proc_address", pointer, pointer, ctypes.c_char_p)(
+        handle, b"ggml_backend_get_features"
+    )
+    features: dict[str, str] = {}
+    if address:
+        found = ctypes.CFUNCTYPE(ctypes.POINTER(_Feature), pointer)(address)(handle)
+        # the list ends with a feature that has no name
+        for feature in itertools.takewhile(lambda entry: entry.name, found):
+            features[feature.name.decode(errors="replace")] = (feature.value or b"").decode(errors="replace")
+    return Backend(
+        name=ggml("ggml_backend_reg_name", ctypes.c_char_p, pointer)(handle).decode(errors="replace"),
+        n_devices=ggml("ggml_backend_reg_dev_count", ctypes.c_size_t, pointer)(handle),
+        features=features,
+    )
+
+
+def _read_registries() -> tuple[Backend, ...]:
+    count = ggml("ggml_backend_reg_count", ctypes.c_size_t)()
+    get = ggml("ggml_backend_reg_get", ctypes.c_void_p, ctypes.c_size_t)
+    return tuple(_read_registry(get(index)) for index in range(count))
+
+
 def _read_device(handle: int) -> Device:
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     free, total = size(), size()
@@ -140,6 +202,7 @@ def _read_device(handle: int) -> Device:
         backend=ggml("ggml_backend_reg_name", ctypes.c_char_p, pointer)(registry).decode(errors="replace"),
         free_bytes=free.value,
         total_bytes=total.value,
+        pci_id=_read_pci_id(handle),
     )
 
 
@@ -149,7 +212,7 @@ def read_backend() -> BackendFacts:
     A broken driver may end the process here: call it in a child.
 
     Returns:
-        Devices with free and total memory in bytes, and the versions.
+        Devices with free and total memory in bytes, the versions, and what the build contains.
     """
     initialise()
     count = ggml("ggml_backend_dev_count", ctypes.c_size_t)()
@@ -161,4 +224,5 @@ def read_backend() -> BackendFacts:
         cpu_description=processors[0].description if processors else "",
         llama_cpp_python=_binding.__version__,
         llama_cpp_commit=ggml("ggml_commit", ctypes.c_char_p)().decode(),
+        backends=_read_registries(),
     )

@@ -14,7 +14,7 @@ import ctypes as ct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from llamabench.engine.llama.library import ggml
+from llamabench.engine.llama.library import DeviceProperties, ggml
 from llamabench.records import Device
 
 _API_VERSION = 2
@@ -44,24 +44,6 @@ class _Tensor(ct.Structure):
         ("name", ct.c_char * 64),
         ("extra", _Pointer),
         ("padding", ct.c_char * 8),
-    )
-
-
-class _Capabilities(ct.Structure):
-    _fields_ = tuple(
-        (name, ct.c_bool) for name in ("async_", "host_buffer", "buffer_from_host_ptr", "events", "mmap_support")
-    )
-
-
-class _Properties(ct.Structure):
-    _fields_ = (
-        ("name", _Pointer),
-        ("description", _Pointer),
-        ("memory_free", _Size),
-        ("memory_total", _Size),
-        ("type", ct.c_int),
-        ("device_id", _Pointer),
-        ("caps", _Capabilities),
     )
 
 
@@ -122,7 +104,7 @@ class _DeviceInterface(ct.Structure):
         ("get_description", _Text),
         ("get_memory", _callback(None, _Pointer, _SizeAt, _SizeAt)),
         ("get_type", _callback(ct.c_int, _Pointer)),
-        ("get_props", _callback(None, _Pointer, ct.POINTER(_Properties))),
+        ("get_props", _callback(None, _Pointer, ct.POINTER(DeviceProperties))),
         ("init_backend", _callback(_Pointer, _Pointer, _Pointer)),
         ("get_buffer_type", _Get),
         ("get_host_buffer_type", _Get),
@@ -268,7 +250,7 @@ class VirtualDevice:
         free[0], total[0] = self._device.free_bytes, self._device.total_bytes
 
     def _tell_properties(self, _device: int, properties: Any) -> None:
-        ct.memset(properties, 0, ct.sizeof(_Properties))
+        ct.memset(properties, 0, ct.sizeof(DeviceProperties))
         told = properties.contents
         told.name, told.description, told.device_id = (ct.addressof(text) for text in self._texts[:3])
         told.memory_free, told.memory_total = self._device.free_bytes, self._device.total_bytes
