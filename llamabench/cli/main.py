@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "suites": "llamabench.cli.suites",
     "data": "llamabench.cli.data",
     "models": "llamabench.cli.models",
+    "doctor": "llamabench.cli.doctor",
 }
 """Modules of the commands; each has a Click command called `command`, and is imported when it is needed."""
 
