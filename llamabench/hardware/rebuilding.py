@@ -17,6 +17,15 @@ _BACKENDS: dict[Vendor, tuple[str, ...]] = {
 }
 """Backends that can use a vendor's cards, by ggml's names for them."""
 
+_BUILT_BY = {
+    "CUDA": "-DGGML_CUDA=on",
+    "ROCm": "-DGGML_HIP=on",
+    "Vulkan": "-DGGML_VULKAN=on",
+    "SYCL": "-DGGML_SYCL=on",
+    "RPC": "-DGGML_RPC=on",
+}
+"""Options that build a backend; the others are built without being asked for."""
+
 _GROUPS = "add yourself to the groups render and video (sudo usermod -aG render,video $USER) and log in again"
 
 
@@ -60,10 +69,11 @@ def install_command(toolbox: Toolbox, machine: Machine, *, options: tuple[str, .
 
     Args:
         toolbox: What to build with.
-        machine: The machine; a build that has the RPC backend keeps it.
+        machine: The machine. Backends that its build has are kept; where that is not known, its card decides.
         options: Options for CMake.
     """
-    return _write_command(toolbox, machine, _Recipe(options))
+    recipe = _guess_recipe(machine, toolbox)
+    return _write_command(toolbox, machine, recipe._replace(options=(*recipe.options, *options)))
 
 
 def local_devices(machine: Machine) -> tuple[Device, ...]:
@@ -95,7 +105,9 @@ def silent_devices(machine: Machine) -> tuple[Remedy, ...]:
 
 def explain_failure(failure: str, machine: Machine, toolbox: Toolbox) -> Remedy:
     """What to do when llama.cpp cannot be asked for its devices."""
-    return Remedy(failure, "To install it again:", install_command(toolbox, machine))
+    needs = _guess_recipe(machine, toolbox).needs
+    advice = f"{needs} Then install it again:" if needs else "To install it again:"
+    return Remedy(failure, advice, install_command(toolbox, machine))
 
 
 def explain_unused(card: Card, machine: Machine, toolbox: Toolbox) -> Remedy:
@@ -147,9 +159,7 @@ def machine_notes(machine: Machine) -> tuple[str, ...]:
         return (str(explain_failure(machine.failure, machine, Toolbox())),)
     remedies = list(silent_devices(machine))
     if not local_devices(machine):
-        drivable = [card for card in machine.cards if card.driver]
-        first = sorted(drivable, key=lambda card: card.is_integrated)[:1]
-        remedies += [explain_unused(card, machine, Toolbox()) for card in first]
+        remedies += [explain_unused(card, machine, Toolbox()) for card in _drivable_cards(machine)[:1]]
     return tuple(map(str, remedies))
 
 
@@ -164,6 +174,17 @@ def _explain_blind(card: Card, machine: Machine, built: list[str]) -> Remedy:
     return Remedy(
         found, f"Its driver{version} is too old for this build, or broken: see what {check} says, and update it."
     )
+
+
+def _drivable_cards(machine: Machine) -> list[Card]:
+    """Cards that have a driver, those that are no part of the processor first."""
+    return sorted((card for card in machine.cards if card.driver), key=lambda card: card.is_integrated)
+
+
+def _guess_recipe(machine: Machine, toolbox: Toolbox) -> _Recipe:
+    """How to build for the card of a machine where it is not known what was built."""
+    worth_it = [card for card in _drivable_cards(machine) if card.vendor == "Apple" or not card.is_integrated]
+    return _recipe(worth_it[0], toolbox) if worth_it and not machine.backends else _Recipe(())
 
 
 def _recipe(card: Card, toolbox: Toolbox) -> _Recipe:
@@ -198,8 +219,8 @@ def _cuda_recipe(card: Card, tools: Mapping[str, str] | None) -> _Recipe:
 
 
 def _write_command(toolbox: Toolbox, machine: Machine, recipe: _Recipe) -> str:
-    has_rpc = any(backend.name == "RPC" for backend in machine.backends)
-    options = " ".join([*recipe.options, *(["-DGGML_RPC=on"] if has_rpc else [])])
+    kept = [_BUILT_BY[backend.name] for backend in machine.backends if backend.name in _BUILT_BY]
+    options = " ".join(dict.fromkeys([*recipe.options, *kept]))
     pinned = f'"{toolbox.requirement}"' if set("<>=") & set(toolbox.requirement) else toolbox.requirement
     settings = [*recipe.variables, *([f'CMAKE_ARGS="{options}"'] if options else [])]
     return " ".join([*settings, f"{toolbox.pip} install --force-reinstall --no-cache-dir {pinned}"])

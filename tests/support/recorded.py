@@ -1,22 +1,35 @@
-"""Machines that were recorded, and a model to plan on them."""
+"""Machines and an installation that were recorded, and a model to plan on them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from llamabench.records import Device, Machine, ModelFacts
+from llamabench.hardware.installation import Folder, Installation
+from llamabench.records import Machine, ModelFacts
+from llamabench.results.codec import decode
 
 MIB = 1 << 20
 _FOLDER = Path(__file__).parents[1] / "hardware" / "machines"
 MACHINES = sorted(_FOLDER.glob("*.json"))
 
+INSTALLATION = Installation(
+    python="3.12.3",
+    executable="/home/ada/venv/bin/python",
+    binding="0.3.36",
+    requirement="llama-cpp-python>=0.3.36,<0.3.37",
+    is_tested=True,
+    data=Folder("/home/ada/.local/share/llamabench", True, 80 << 30),
+    runs=Folder("/home/ada/llamabench-runs", True, 80 << 30),
+    tools={"c++": "c++", "nvcc": "/usr/local/cuda/bin/nvcc"},
+    extras={"nvml": ()},
+    n_data_sets=3,
+)
+"""Nothing is missing."""
+
 
 def load_machine(name: str) -> Machine:
-    raw = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    raw["devices"] = tuple(Device(**device) for device in raw["devices"])
-    raw["notes"] = tuple(raw["notes"])
-    return Machine(**raw)
+    return decode(Machine, json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))
 
 
 def make_model(**changes: object) -> ModelFacts:
