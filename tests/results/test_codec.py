@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llamabench.records import (
+    Backend,
+    Card,
     ContextPlan,
     Demand,
     Device,
@@ -24,6 +26,7 @@ from llamabench.records import (
     ModelFacts,
     ModelSpec,
     Plan,
+    Processor,
     RunInfo,
     Sampling,
     Scored,
@@ -52,6 +55,16 @@ PLANS = st.builds(
     expected_bytes=st.dictionaries(TEXTS, NUMBERS, max_size=3),
     reasons=st.lists(TEXTS, max_size=3).map(tuple),
 )
+BACKENDS = st.builds(Backend, features=st.dictionaries(TEXTS, TEXTS, max_size=3))
+MACHINES = st.builds(
+    Machine,
+    notes=st.lists(TEXTS, max_size=2).map(tuple),
+    backends=st.lists(BACKENDS, max_size=2).map(tuple),
+    cards=st.lists(st.builds(Card, power_limit_w=st.none() | FLOATS, has_display=...), max_size=2).map(tuple),
+    processor=st.none() | st.builds(Processor, quota=st.none() | FLOATS),
+    is_on_battery=...,
+    environment=st.dictionaries(TEXTS, TEXTS, max_size=3),
+)
 EXCHANGES = st.builds(Exchange, prompt=TEXTS, answers=st.lists(FACTS, max_size=2).map(tuple))
 KINDS: dict[type, st.SearchStrategy[Any]] = {
     ContextPlan: CONTEXTS,
@@ -68,13 +81,13 @@ KINDS: dict[type, st.SearchStrategy[Any]] = {
         exchanges=st.lists(EXCHANGES, max_size=2).map(tuple),
     ),
     ItemScore: st.builds(ItemScore, values=st.dictionaries(TEXTS, FLOATS, max_size=3), error=st.none() | TEXTS),
-    Machine: st.builds(Machine, notes=st.lists(TEXTS, max_size=2).map(tuple)),
+    Machine: MACHINES,
     Message: st.builds(Message),
     Metric: st.builds(Metric, value=st.none() | FLOATS, low=st.none() | FLOATS, high=FLOATS, group=st.none() | TEXTS),
     ModelFacts: st.builds(ModelFacts),
     ModelSpec: st.builds(ModelSpec, plan=st.none() | PLANS, chat_template=st.none() | TEXTS),
     Plan: PLANS,
-    RunInfo: st.builds(RunInfo, plan=PLANS, limit=st.none() | NUMBERS, is_demo=st.booleans()),
+    RunInfo: st.builds(RunInfo, machine=MACHINES, plan=PLANS, limit=st.none() | NUMBERS, is_demo=st.booleans()),
     Sampling: st.builds(Sampling, temperature=FLOATS, stop=st.lists(TEXTS, max_size=2).map(tuple)),
     ScoreResult: st.builds(ScoreResult),
     Scored: st.builds(Scored, logprob_sum=FLOATS, token_logprobs=st.lists(FLOATS, max_size=3).map(tuple)),
