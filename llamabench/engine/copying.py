@@ -2,13 +2,14 @@
 
 Sequences with the same context are a *family*. What all of a family share, its *stem*, is decoded once; the whole
 state is then copied to every member that goes on differently, its *leaf*, and the leaves are decoded side by side.
-Families are taken together in *waves*, as many as memory has room for: two rounds of decodes each.
+Families are taken together in *waves*, as many as memory has room for: two rounds of decodes each, and more where
+continuations compete, for those that can still win.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llamabench.engine.llama import Batch, Context
 from llamabench.engine.packing import Pack, Read, TokenSequence, common_prefix, shared_length
@@ -27,13 +28,19 @@ class Strand:
         id: The sequence.
         start: Position of the first token.
         tokens: Token ids.
+        number: The sequence to score that goes on in a leaf; None for a stem.
         wanted: By position, what is to be read from the logits there.
     """
 
     id: int
     start: int
     tokens: tuple[int, ...]
+    number: int | None = None
     wanted: dict[int, list[_Wanted]] = field(default_factory=dict)
+
+    def part(self, start: int, end: int) -> Strand:
+        """What of it lies between two positions."""
+        return replace(self, start=start, tokens=self.tokens[start - self.start : end - self.start])
 
 
 @dataclass(slots=True)
@@ -101,7 +108,7 @@ def _with_family(wave: Wave, sequences: Sequence[TokenSequence], members: Sequen
     n_stem = shared_length(min(decoded), max(decoded))
     branches = [number for number in members if len(sequences[number].decoded) > n_stem]
     id = 1 + wave.n_ids
-    if len(branches) == 1:  # nobody else needs the stem's state
+    if len(branches) == 1 and sequences[branches[0]].race is None:  # nobody else needs the stem's state
         n_stem = len(sequences[branches[0]].decoded)
         branches = []
     longest = max(decoded, key=len)
@@ -110,7 +117,7 @@ def _with_family(wave: Wave, sequences: Sequence[TokenSequence], members: Sequen
         _want(stem, number, sequences[number])
     leaves = []
     for target, number in enumerate(branches, start=id + 1):
-        leaf = Strand(target, n_stem, sequences[number].decoded[n_stem:])
+        leaf = Strand(target, n_stem, sequences[number].decoded[n_stem:], number)
         _want(leaf, number, sequences[number])
         leaves.append(leaf)
     return Wave(
@@ -170,13 +177,27 @@ class CopiedScoring:
             self._decode(wave.stems, sheet)
             for source, target in wave.copies:
                 self._context.copy(source, target, -1)
-            self._decode(wave.leaves, sheet)
+            self._decode_leaves(wave.leaves, sequences, sheet)
             if prefix:
                 self._context.keep_only(0)
             else:
                 self._context.clear()
         self._held = prefix
         return sheet.scores()
+
+    def _decode_leaves(self, leaves: Sequence[Strand], sequences: Sequence[TokenSequence], sheet: Sheet) -> None:
+        """Decodes leaves as far as they can win."""
+        race = sheet.race
+        reached = {leaf.id: leaf.start for leaf in leaves}
+        racing = [(leaf, leaf.number) for leaf in leaves if leaf.number is not None]
+        while racing:
+            parts = []
+            for leaf, number in racing:
+                start = reached[leaf.id]
+                reached[leaf.id] = max(start, sequences[number].n_decoded(race.ends[number]))
+                parts.append(leaf.part(start, reached[leaf.id]))
+            self._decode(parts, sheet)
+            racing = [(leaf, number) for leaf, number in racing if race.advance(number)]
 
     def _decode(self, strands: Sequence[Strand], sheet: Sheet) -> None:
         """Decodes strands side by side, in as many batches as they need."""

@@ -6,6 +6,9 @@ stays in memory as the *path* (sequence 0) and is lent to the members that need 
 
 Packs of a chunk depend on that chunk alone: the prefix common to the whole chunk is decoded by itself before
 anything else, so it has the same numbers whether it was just decoded or is still in memory from the chunk before.
+
+Where continuations compete, a pack holds the beginnings of some; steps take those further that can still win, while
+all of the pack stays in memory.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from llamabench.engine.racing import Race
 
 MIN_SHARED_PREFIX = 16
 """A common prefix shorter than this is not worth a decode of its own."""
@@ -24,10 +29,23 @@ MAX_QUEUE = 4096
 
 @dataclass(frozen=True, slots=True)
 class TokenSequence:
-    """A context with one continuation; `tokens[n_context:]` are to be scored, `n_context` is at least 1."""
+    """A context with one continuation; `tokens[n_context:]` are to be scored, `n_context` is at least 1.
+
+    Of sequences with the same `race`, only the likeliest has to be scored to its end.
+    """
 
     tokens: tuple[int, ...]
     n_context: int
+    race: int | None = None
+
+    @property
+    def n_scored(self) -> int:
+        """How many tokens are to be scored."""
+        return len(self.tokens) - self.n_context
+
+    def n_decoded(self, n_scored: int) -> int:
+        """How many tokens have to be decoded to score the first so many."""
+        return self.n_context - 1 + n_scored
 
     @property
     def decoded(self) -> tuple[int, ...]:
@@ -37,11 +55,12 @@ class TokenSequence:
 
 @dataclass(frozen=True, slots=True)
 class PackLimits:
-    """What one decode may hold: tokens, sequences beside the path, and rows of logits."""
+    """What one decode may hold: tokens, sequences beside the path, and rows of logits; and memory: tokens in all."""
 
     n_tokens: int
     n_sequences: int
     n_outputs: int
+    n_cells: int
 
 
 class Read(NamedTuple):
@@ -77,6 +96,7 @@ class Pack:
     loans: list[tuple[int, int]] = field(default_factory=list)
     path_source: int = 0
     path_length: int = 0
+    is_step: bool = False
 
 
 def shared_length(first: Sequence[object], second: Sequence[object], limit: int | None = None) -> int:
@@ -120,11 +140,19 @@ class _Member:
 class _Builder:
     """Packs sorted sequences; `path` is what memory holds before the next pack."""
 
-    def __init__(self, sequences: Sequence[TokenSequence], limits: PackLimits):
+    def __init__(self, sequences: Sequence[TokenSequence], limits: PackLimits, race: Race):
         self.sequences = sequences
         self.limits = limits
+        self.race = race
         self.path: tuple[int, ...] = ()
         self._first_unread = [s.n_context - 1 for s in sequences]
+        self._open: dict[int, int] = {}
+        self._n_promised = 0
+
+    def decoded(self, number: int) -> tuple[int, ...]:
+        """What of a sequence has to be decoded to score it as far as its race has got."""
+        sequence = self.sequences[number]
+        return sequence.tokens[: sequence.n_decoded(self.race.ends[number])]
 
     def extend_path(self, tokens: tuple[int, ...], owner: int | None = None) -> Pack:
         """Decodes the next piece of `tokens` as the path itself, reading there what the sequence `owner` wants."""
@@ -151,10 +179,12 @@ class _Builder:
         pack = Pack()
         last = _Member(0, self.path, [None] * len(self.path))
         n_packed = n_members = 0
+        self._open, self._n_promised = {}, 0
         for number in queue:
-            decoded = self.sequences[number].decoded
+            decoded = self.decoded(number)
             known = last.nodes[: shared_length(decoded, last.tokens)]
-            is_new = n_members == 0 or decoded != last.tokens
+            n_left = self.race.n_left(number)
+            is_new = n_members == 0 or n_left > 0 or decoded != last.tokens
             if not self._has_room(pack, number, known, n_members + is_new):
                 break
             if is_new:
@@ -162,6 +192,9 @@ class _Builder:
                 last = _add_member(pack, n_members, decoded, known)
             self._read(pack, number, last)
             n_packed += 1
+            if n_left:
+                self._open[number] = last.id
+                self._n_promised += n_left
         _number_rows(pack)
         pack.path_source = last.id
         pack.path_length = len(last.tokens)
@@ -169,7 +202,9 @@ class _Builder:
         return pack, n_packed
 
     def _has_room(self, pack: Pack, number: int, known: list[int | None], n_members: int) -> bool:
-        n_decoded = len(self.sequences[number].tokens) - 1
+        n_decoded = len(self.decoded(number))
+        n_new = n_decoded - len(known)
+        n_promised = self._n_promised + self.race.n_left(number)
         first = self._first_unread[number]
         wanted = known[first:]
         if None in wanted:
@@ -177,7 +212,8 @@ class _Builder:
         rows = set(pack.outputs)
         n_rows = max(0, n_decoded - max(first, len(known))) + sum(node not in rows for node in wanted)
         return (
-            len(pack.tokens) + n_decoded - len(known) <= self.limits.n_tokens
+            len(pack.tokens) + n_new <= self.limits.n_tokens
+            and len(self.path) + len(pack.tokens) + n_new + n_promised <= self.limits.n_cells
             and n_members <= self.limits.n_sequences
             and len(rows) + n_rows <= self.limits.n_outputs
         )
@@ -192,6 +228,30 @@ class _Builder:
                 pack.outputs.append(node)
             offset = position + 1 - wanted.n_context
             pack.reads.append(Read(row=node, sequence=number, offset=offset, token=wanted.tokens[position + 1]))
+
+    def steps(self) -> Iterator[Pack]:
+        """Takes sequences of the last pack further, as long as they can win; reads what was decoded before each."""
+        size = min(self.limits.n_tokens, self.limits.n_outputs)
+        while self._open:
+            reached = {number: len(self.decoded(number)) for number in self._open}
+            self._open = {number: id for number, id in self._open.items() if self.race.advance(number)}
+            places = [
+                (number, position)
+                for number in self._open
+                for position in range(reached[number], len(self.decoded(number)))
+            ]
+            for start in range(0, len(places), size):
+                yield self._step(places[start : start + size])
+
+    def _step(self, places: Sequence[tuple[int, int]]) -> Pack:
+        pack = Pack(outputs=list(range(len(places))), is_step=True)
+        for row, (number, position) in enumerate(places):
+            wanted = self.sequences[number]
+            pack.tokens.append(wanted.tokens[position])
+            pack.positions.append(position)
+            pack.sequences.append([self._open[number]])
+            pack.reads.append(Read(row, number, position + 1 - wanted.n_context, wanted.tokens[position + 1]))
+        return pack
 
     def trim_path(self, length: int) -> None:
         """Forgets the path beyond `length`."""
@@ -226,21 +286,28 @@ def _number_rows(pack: Pack) -> None:
 
 
 def pack_sequences(
-    sequences: Sequence[TokenSequence], limits: PackLimits, *, is_prefix_held: bool = False
+    sequences: Sequence[TokenSequence], limits: PackLimits, race: Race, *, is_prefix_held: bool = False
 ) -> Iterator[Pack]:
     """Packs sequences into decodes.
 
     Args:
         sequences: What to score; any order, each of at least two tokens.
-        limits: What one decode may hold, at least one of each.
+        limits: What one decode may hold, at least one of each; in memory, at least the longest sequence and a decode.
+        race: How far each is scored. It is asked between two packs: read each before you ask for the next.
         is_prefix_held: Whether memory already holds `common_prefix(sequences)` as the path, and nothing else.
 
     Yields:
-        Packs in the order to decode them. After the last one memory holds the common prefix alone.
+        Packs in the order to decode them. After the last one the path is the common prefix.
     """
     prefix = common_prefix(sequences)
-    queue = sorted(range(len(sequences)), key=lambda number: sequences[number].tokens)
-    builder = _Builder(sequences, limits)
+
+    def order(number: int) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
+        sequence = sequences[number]
+        first = sequence.tokens if sequence.race is None else sequence.tokens[: sequence.n_context]
+        return first, race.place(number), sequence.tokens
+
+    queue = sorted(range(len(sequences)), key=order)
+    builder = _Builder(sequences, limits, race)
     if is_prefix_held:
         builder.path = prefix
     while len(builder.path) < len(prefix):
@@ -249,9 +316,10 @@ def pack_sequences(
     while done < len(queue):
         pack, n_packed = builder.fill(queue[done : done + MAX_QUEUE])
         if n_packed == 0:
-            yield builder.extend_path(sequences[queue[done]].decoded, owner=queue[done])
+            yield builder.extend_path(builder.decoded(queue[done]), owner=queue[done])
             continue
         done += n_packed
         pack.path_length = builder.usable_path(queue[done]) if done < len(queue) else len(prefix)
         builder.trim_path(pack.path_length)
         yield pack
+        yield from builder.steps()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from llamabench.engine.llama import Batch, Context
 from llamabench.engine.packing import Pack, PackLimits, Read, TokenSequence, common_prefix, pack_sequences
+from llamabench.engine.racing import Race
 from llamabench.records import PackSpeed, StrategyName
 
 _ROWS_AT_ONCE = 16
@@ -28,12 +30,14 @@ class SequenceScore:
     """What one token sequence scored.
 
     Attributes:
-        logprobs: Natural-log probability of each scored token given all before it, (n_scored,).
+        logprobs: Natural-log probability of each scored token given all before it, (n_scored - n_unread,).
         is_greedy: Whether each of them was the likeliest.
+        n_unread: Last tokens that are not scored, because the sequence has lost its race without them.
     """
 
     logprobs: npt.NDArray[np.float64]
     is_greedy: bool
+    n_unread: int = 0
 
 
 class ScoringStrategy(Protocol):
@@ -51,10 +55,11 @@ class ScoringStrategy(Protocol):
 
 
 class Sheet:
-    """Collects log-probabilities as they come."""
+    """Collects log-probabilities as they come; its `race` says how far each sequence is to be scored."""
 
     def __init__(self, sequences: Sequence[TokenSequence]):
-        lengths = [len(s.tokens) - s.n_context for s in sequences]
+        lengths = [sequence.n_scored for sequence in sequences]
+        self.race = Race(lengths, [sequence.race for sequence in sequences], self._sum)
         self._starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self._logprobs = np.full(self._starts[-1], np.nan)
         self._is_greedy = np.zeros(self._starts[-1], np.bool_)
@@ -68,10 +73,18 @@ class Sheet:
         self._logprobs[places] = picked - normalisers[rows]
         self._is_greedy[places] = picked >= maxima[rows]
 
+    def _sum(self, number: int, n_tokens: int) -> float:
+        start = self._starts[number]
+        return float(self._logprobs[start : start + n_tokens].sum())
+
     def scores(self) -> list[SequenceScore]:
         """One score per sequence, in order."""
-        spans = zip(self._starts[:-1], self._starts[1:], strict=True)
-        return [SequenceScore(self._logprobs[a:b], bool(self._is_greedy[a:b].all())) for a, b in spans]
+        return [self._score(number, start, end) for number, (start, end) in enumerate(itertools.pairwise(self._starts))]
+
+    def _score(self, number: int, start: int, end: int) -> SequenceScore:
+        n_unread = self.race.n_left(number)
+        read = slice(start, end - n_unread)
+        return SequenceScore(self._logprobs[read], bool(self._is_greedy[read].all()), n_unread)
 
 
 def log_normalisers(
@@ -116,6 +129,7 @@ class PackedScoring:
             n_tokens=min(pack_tokens, plan.n_batch),
             n_sequences=plan.n_seq_max - 1,
             n_outputs=min(plan.n_outputs_max, pack_tokens),
+            n_cells=plan.n_ctx,
         )
         self._held: tuple[int, ...] = ()
         self.n_decoded = 0
@@ -133,13 +147,16 @@ class PackedScoring:
         if not is_held:
             self._context.clear()
         self._held = ()
-        for pack in pack_sequences(sequences, self._limits, is_prefix_held=is_held):
+        for pack in pack_sequences(sequences, self._limits, sheet.race, is_prefix_held=is_held):
             self._decode(pack, sheet)
+        self._context.keep_only(0)
         self._held = prefix
         return sheet.scores()
 
     def _decode(self, pack: Pack, sheet: Sheet) -> None:
         context = self._context
+        if not pack.is_step:
+            context.keep_only(0)
         for sequence, length in pack.loans:
             context.copy(0, sequence, length)
         self._batch.fill(pack.tokens, pack.positions, sequences=pack.sequences, outputs=pack.outputs)
@@ -151,7 +168,6 @@ class PackedScoring:
             context.forget(0)
             if pack.path_length:
                 context.copy(pack.path_source, 0, pack.path_length)
-        context.keep_only(0)
 
 
 class SingleScoring:
@@ -179,19 +195,24 @@ class SingleScoring:
     def score(self, sequences: Sequence[TokenSequence]) -> list[SequenceScore]:
         """Scores sequences, in the order given."""
         sheet = Sheet(sequences)
-        for number, sequence in enumerate(sequences):
+        race = sheet.race
+        for number in sorted(range(len(sequences)), key=race.place):
             self._context.clear()
-            self._decode(number, sequence, sheet)
+            end = 0
+            while True:
+                start, end = end, sequences[number].n_decoded(race.ends[number])
+                self._decode(number, sequences[number], range(start, end), sheet=sheet)
+                if not race.advance(number):
+                    break
         return sheet.scores()
 
-    def _decode(self, number: int, sequence: TokenSequence, sheet: Sheet) -> None:
-        decoded = sequence.decoded
+    def _decode(self, number: int, sequence: TokenSequence, places: range, *, sheet: Sheet) -> None:
         first = sequence.n_context - 1
-        for start in range(0, len(decoded), self._step):
-            positions = list(range(start, min(start + self._step, len(decoded))))
+        for start in places[:: self._step]:
+            positions = list(range(start, min(start + self._step, places.stop)))
             scored = [p for p in positions if p >= first]
             self._batch.fill(
-                list(decoded[start : start + self._step]),
+                list(sequence.tokens[start : positions[-1] + 1]),
                 positions,
                 sequences=[[0]] * len(positions),
                 outputs=[p - start for p in scored],

@@ -157,7 +157,12 @@ class Session:
         strategy = self.strategy
         before = strategy.n_decoded
         encoded = [self._encode_or_say_why(request) for request in requests]
-        sequences = [pair.sequence for pairs in encoded if not isinstance(pairs, str) for pair in pairs]
+        sequences = [
+            replace(pair.sequence, race=number) if request.wants_winner else pair.sequence
+            for number, (request, pairs) in enumerate(zip(requests, encoded, strict=True))
+            if not isinstance(pairs, str)
+            for pair in pairs
+        ]
         scores = iter(strategy.score(sequences) if sequences else [])
         results = [
             Failure(request.id, pairs) if isinstance(pairs, str) else self._result(request, pairs, scores)
@@ -236,9 +241,10 @@ def _is_number(score: SequenceScore) -> bool:
 def _scored(score: SequenceScore, *, text: str = "", border_shift: int = 0, wants_tokens: bool) -> Scored:
     return Scored(
         logprob_sum=float(score.logprobs.sum()),
-        n_tokens=len(score.logprobs),
+        n_tokens=len(score.logprobs) + score.n_unread,
         n_bytes=len(text.encode(errors="surrogatepass")),
         is_greedy=score.is_greedy,
         border_shift=border_shift,
         token_logprobs=tuple(score.logprobs.tolist()) if wants_tokens else (),
+        is_pruned=score.n_unread > 0,
     )

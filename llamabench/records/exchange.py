@@ -37,7 +37,8 @@ class ScoreRequest:
     """Asks for log p(continuation | prompt) of each continuation.
 
     With `ends_turn`, the model's end-of-turn token is scored after each continuation too; with `wants_tokens`, the
-    answer lists the log-probability of every token.
+    answer lists the log-probability of every token. With `wants_winner`, only the likeliest continuation and those
+    that tie with it have to be scored to their end: the others may be pruned.
     """
 
     id: str
@@ -45,6 +46,7 @@ class ScoreRequest:
     continuations: tuple[str, ...]
     ends_turn: bool = False
     wants_tokens: bool = False
+    wants_winner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,15 @@ class Scored:
     """One continuation's score.
 
     Attributes:
-        logprob_sum: Sum of the natural-log probabilities of its tokens.
-        n_tokens: How many tokens that sum runs over.
+        logprob_sum: Sum of the natural-log probabilities of its tokens. Where `is_pruned`, the sum over its first ones:
+            the whole sum is no higher.
+        n_tokens: How many tokens it has.
         n_bytes: UTF-8 bytes of the continuation as asked for.
-        is_greedy: Whether each token was the model's likeliest.
+        is_greedy: Whether each token that was scored was the model's likeliest.
         border_shift: Tokens that the split between context and continuation moved back because the tokeniser
             merged text across it; 0 nearly always.
         token_logprobs: The summands, where they were asked for.
+        is_pruned: Whether it was left when it could no longer be the likeliest; only where the winner was asked for.
     """
 
     logprob_sum: float
@@ -94,6 +98,7 @@ class Scored:
     is_greedy: bool
     border_shift: int = 0
     token_logprobs: tuple[float, ...] = ()
+    is_pruned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
