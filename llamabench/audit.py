@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from llamabench.records import Audit, Item, ItemRow
+from llamabench.records import Audit, ItemRow
 
 _MOST_NAMED = 20
 
@@ -16,18 +16,6 @@ def draw_places(n_items: int, n_wanted: int, rng: np.random.Generator) -> tuple[
     """Places of items to score again, ascending: all of them where there are no more than wanted."""
     drawn = rng.choice(n_items, min(n_items, n_wanted), replace=False)
     return tuple(sorted(drawn.tolist()))
-
-
-def pick(items: Iterable[Item], places: Sequence[int]) -> Iterator[Item]:
-    """The items at ascending places."""
-    wanted = iter(places)
-    place = next(wanted, None)
-    for number, item in enumerate(items):
-        if number == place:
-            yield item
-            place = next(wanted, None)
-            if place is None:
-                return
 
 
 def compare_rows(suite: str, pairs: Iterable[tuple[ItemRow, ItemRow]]) -> Audit:

@@ -35,6 +35,7 @@ from llamabench.records import (
     Plan,
     RunInfo,
     Score,
+    ScoreRequest,
     StrategyName,
     SuiteChoice,
 )
@@ -45,6 +46,8 @@ from llamabench.suites.base import Suite
 
 _CHUNK_S = 4.0
 _CHUNK_TOKENS = (256, 16384)
+_MOST_KEPT = 1000
+"""Chosen items of a suite that are kept in memory; of more than that, each pass reads the data again."""
 
 
 class Progress(Protocol):
@@ -75,6 +78,7 @@ class RunOptions:
         chat_template: Template to use instead of the file's.
         is_demo: Whether the model is the untrained demo model.
         is_exact: Whether sequences are scored one at a time, sharing nothing.
+        winners_only: Whether suites ask for the likeliest continuation alone, where their answers are long.
         n_audited: Items of each suite that are scored again so, to compare; 0 for none.
         watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
         overrides: What is decided of the plan.
@@ -90,6 +94,7 @@ class RunOptions:
     chat_template: str | None = None
     is_demo: bool = False
     is_exact: bool = False
+    winners_only: bool = False
     n_audited: int = 0
     watchdog_s: float | None = None
     overrides: Overrides = NO_OVERRIDES
@@ -103,16 +108,15 @@ class _Task:
     dataset: Dataset
     chosen: tuple[int, ...]
     use_chat: bool
+    winners_only: bool
+    kept: tuple[Item, ...] | None = None
 
     def items(self) -> Iterator[Item]:
-        wanted = iter(self.chosen)
-        index = next(wanted, None)
-        for place, item in enumerate(self.suite.items(self.dataset, use_chat=self.use_chat)):
-            if place == index:
-                yield item
-                index = next(wanted, None)
-                if index is None:
-                    return
+        items = self.read() if self.kept is None else iter(self.kept)
+        return map(_ask_for_winners, items) if self.winners_only else items
+
+    def read(self) -> Iterator[Item]:
+        return selection.pick(self.suite.items(self.dataset, use_chat=self.use_chat), self.chosen)
 
     @property
     def choice(self) -> SuiteChoice:
@@ -123,7 +127,13 @@ class _Task:
             n_items=len(self.chosen),
             n_available=self.dataset.n_items,
             data_sha256=self.dataset.sha256,
+            winners_only=self.winners_only,
         )
+
+
+def _ask_for_winners(item: Item) -> Item:
+    requests = (replace(one, wants_winner=True) if isinstance(one, ScoreRequest) else one for one in item.requests)
+    return replace(item, requests=tuple(requests))
 
 
 def run(options: RunOptions, progress: Progress) -> Run:
@@ -136,6 +146,11 @@ def run(options: RunOptions, progress: Progress) -> Run:
         LlamabenchError: With what was stored before still there, and the same command going on from it.
     """
     found = _find_suites(options.suites)
+    if options.winners_only and not any(suite.WINNER_METRICS for suite, _ in found):
+        able = ", ".join(name for name, suite in SUITES.items() if suite.WINNER_METRICS)
+        raise LlamabenchError(
+            f"--winners-only saves nothing for these suites: their answers are short. Of use: {able}."
+        )
     model = read_model(options.model)
     with Engine(model.path, chat_template=options.chat_template, watchdog_s=options.watchdog_s) as engine:
         template = engine.template_sha256() if options.use_chat is not False else None
@@ -187,7 +202,10 @@ def _find_suites(names: Sequence[str]) -> list[tuple[Suite, Dataset]]:
 def _choose(suite: Suite, dataset: Dataset, options: RunOptions, *, use_chat: bool) -> _Task:
     groups = [item.group for item in suite.items(dataset, use_chat=use_chat)]
     rng = np.random.default_rng([options.seed, *suite.NAME.encode()])
-    return _Task(suite, dataset, tuple(selection.choose_items(groups, options.limit, rng)), use_chat)
+    chosen = tuple(selection.choose_items(groups, options.limit, rng))
+    task = _Task(suite, dataset, chosen, use_chat, options.winners_only and bool(suite.WINNER_METRICS))
+    # to read a large data set again for a few of its items takes seconds
+    return replace(task, kept=tuple(task.read())) if len(chosen) <= _MOST_KEPT else task
 
 
 # --- starting or going on -----------------------------------------------------------------------
@@ -283,6 +301,7 @@ def _run_id(
         options.seed,
         template,
         [options.is_exact, options.n_audited],
+        *(["winners only"] if any(choice.winners_only for choice in choices) else []),
         *([asdict(options.overrides)] if options.overrides != NO_OVERRIDES else []),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
@@ -344,7 +363,8 @@ def _audit_suite(stored: Run, task: _Task, scorer: Scorer, progress: Progress, *
     if any(one.suite == suite.NAME for one in stored.audits()):
         return
     rng = np.random.default_rng([stored.info.seed, *suite.NAME.encode(), 2])
-    items = list(audit.pick(task.items(), audit.draw_places(len(task.chosen), n_items, rng)))
+    task = replace(task, winners_only=False)  # the check of what was pruned
+    items = list(selection.pick(task.items(), audit.draw_places(len(task.chosen), n_items, rng)))
     wanted = {item.id for item in items}
     before = {row.id: row for row in stored.rows(suite.NAME) if row.id in wanted}
     chunks = ((number, [item]) for number, item in enumerate(items))
@@ -364,4 +384,6 @@ def _summarise(stored: Run, suite: Suite) -> None:
     signature = make_signature(info, choice)
     rng = np.random.default_rng([info.seed, *suite.NAME.encode(), 1])
     metrics = suite.summarise(stored.rows(suite.NAME), rng)
+    if choice.winners_only:
+        metrics = [metric for metric in metrics if metric.name in suite.WINNER_METRICS]
     stored.save_scores(suite.NAME, [Score(suite.NAME, metric, signature) for metric in metrics])

@@ -51,6 +51,18 @@ def _apportion(sizes: Counter[str], limit: int) -> dict[str, int]:
     return quotas
 
 
+def pick(items: Iterable[Item], places: Sequence[int]) -> Iterator[Item]:
+    """The items at ascending places."""
+    wanted = iter(places)
+    place = next(wanted, None)
+    for number, item in enumerate(items):
+        if number == place:
+            yield item
+            place = next(wanted, None)
+            if place is None:
+                return
+
+
 def request_size(request: Request) -> int:
     """Bytes of a request's prompt with its longest continuation, or with all that it may generate."""
     size = len(request_text(request).encode(errors="surrogatepass"))

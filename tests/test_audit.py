@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from llamabench import runner
-from llamabench.audit import compare_rows, draw_places, pick
-from llamabench.records import Exchange, Item, ItemRow, OutcomeKind, ScoreRequest, ScoreResult
+from llamabench.audit import compare_rows, draw_places
+from llamabench.records import Exchange, ItemRow, OutcomeKind, ScoreRequest, ScoreResult
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 
@@ -42,6 +42,13 @@ def test_an_answer_changes_where_a_decision_does(before: float, after: float, n_
     assert audit.changed_items == ("a",) * n_changed
 
 
+def test_a_bound_is_no_number_to_compare() -> None:
+    pruned = Exchange("p", ({"text": "x", "logprob": -3.0, "n_tokens": 4}, {"text": "y", "logprob_at_most": -9.0}))
+    stored = dataclasses.replace(row("a", (), values={"agree_sum": 1.0}), exchanges=(pruned,))
+    audit = compare_rows("bbq", [(stored, row("a", (-3.5, -12.0), values={"agree_sum": 0.0, "margin": -1.0}))])
+    assert (audit.n_continuations, audit.largest_difference, audit.n_changed) == (1, 0.5, 1)
+
+
 def test_failures_are_counted_and_compared_with_nothing() -> None:
     failed = dataclasses.replace(row("a", ()), outcome="errored")
     audit = compare_rows("bbq", [(failed, failed), (row("b", (-1.0,)), dataclasses.replace(failed, id="b"))])
@@ -56,12 +63,6 @@ def test_places_are_drawn_without_repeats_in_order() -> None:
     assert list(places) == sorted(places)
     assert max(places) < 50
     assert draw_places(3, 20, np.random.default_rng(0)) == (0, 1, 2)
-
-
-def test_items_are_picked_by_place() -> None:
-    items = [Item(str(n), "g", "c", (), {}) for n in range(6)]
-    assert [item.id for item in pick(items, (1, 4))] == ["1", "4"]
-    assert list(pick(items, ())) == []
 
 
 # --- in a run -----------------------------------------------------------------------------------
@@ -134,3 +135,15 @@ def test_a_real_audit_stays_within_noise(demo_model: Path, tmp_path: Path) -> No
     assert (audit.n_items, audit.n_failed) == (10, 0)
     assert audit.largest_per_token is not None
     assert audit.largest_per_token < 0.01
+
+
+@pytest.mark.model
+def test_winners_are_those_of_a_run_to_the_end(demo_model: Path, tmp_path: Path) -> None:
+    options = RunOptions(demo_model, ("preference:starter",), tmp_path, winners_only=True, n_audited=1000)
+    with runner.run(options, Quiet()) as stored:
+        (audit,) = stored.audits()
+        rows = list(stored.rows("preference"))
+    bounds = [one for row in rows for exchange in row.exchanges for one in exchange.answers if "logprob" not in one]
+    assert 0 < len(bounds) < len(rows), "some were left early, and at most one of a pair"
+    assert audit.n_continuations == 2 * len(rows) - len(bounds)
+    assert audit.n_changed == 0

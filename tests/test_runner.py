@@ -68,6 +68,38 @@ def read(folder: Path, query: str) -> list[tuple[Any, ...]]:
 # --- a run from end to end ----------------------------------------------------------------------
 
 
+def test_winners_alone_are_another_run_with_fewer_metrics(options: RunOptions, engine_script: Any) -> None:
+    asked: dict[str, bool] = {}
+    first_answer = engine_script.answer
+
+    def answer(request: ScoreRequest) -> ScoreResult | Failure:
+        asked[request.id] = request.wants_winner
+        result: ScoreResult | Failure = first_answer(request)
+        return result
+
+    engine_script.answer = answer
+    options = replace(options, suites=("bbq:starter", "preference:starter"))
+    names, signatures = {}, {}
+    for winners_only in (False, True):
+        with Run(finish(replace(options, winners_only=winners_only))) as stored:
+            asks = {kind: {asked[row.id] for row in stored.rows(kind)} for kind in ("bbq", "preference")}
+            assert asks == {"bbq": {False}, "preference": {winners_only}}
+            for score in stored.scores():
+                names.setdefault((winners_only, score.suite), set()).add(score.metric.name)
+                signatures[winners_only, score.suite] = score.signature
+    assert names[True, "preference"] == {"agreement_sum", "agreement_length_matched", "ties_sum"}
+    assert names[True, "preference"] < names[False, "preference"]
+    assert names[True, "bbq"] == names[False, "bbq"]
+    assert signatures[True, "bbq"] == signatures[False, "bbq"]
+    assert signatures[True, "preference"] == signatures[False, "preference"].replace("|chat", "|asked:winners|chat")
+    assert len({folder.name for folder in options.out.iterdir()}) == 2
+
+
+def test_winners_alone_of_short_answers_are_refused(options: RunOptions, engine_script: Any) -> None:
+    with pytest.raises(LlamabenchError, match="answers are short. Of use: preference"):
+        runner.run(replace(options, suites=("bbq:starter",), winners_only=True), Watcher())
+
+
 def test_every_item_becomes_one_row(options: RunOptions, engine_script: Any) -> None:
     folder = finish(replace(options, suites=ALL))
     counts = dict(read(folder, "SELECT suite, COUNT(*) FROM item GROUP BY suite"))
@@ -84,6 +116,26 @@ def test_rows_lie_in_the_order_of_the_suite(options: RunOptions, engine_script: 
     rows = read(folder, "SELECT ordinal, id FROM item ORDER BY rowid")
     assert [ordinal for ordinal, _ in rows] == list(range(len(rows)))
     assert [name for _, name in rows] == [name for chunk in engine_script.asked for name in chunk]
+
+
+def test_few_items_are_read_once_more_than_to_choose_them(
+    options: RunOptions, engine_script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_reads = 0
+    suite = runner.SUITES["preference"]
+    read_items = suite.items
+
+    def items(*args: Any, **kwargs: Any) -> Any:
+        nonlocal n_reads
+        n_reads += 1
+        return read_items(*args, **kwargs)
+
+    monkeypatch.setattr(suite, "items", items)
+    finish(replace(options, limit=5))
+    assert n_reads == 2
+    monkeypatch.setattr(runner, "_MOST_KEPT", 4)
+    finish(replace(options, limit=5, seed=1))
+    assert n_reads == 5
 
 
 def test_progress_ends_where_it_should(options: RunOptions, engine_script: Any) -> None:

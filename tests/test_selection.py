@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamabench.records import ChatPrompt, GenerateRequest, Item, Message, Sampling, ScoreRequest, TextPrompt
-from llamabench.selection import choose_items, cut_chunks, request_size
+from llamabench.selection import choose_items, cut_chunks, pick, request_size
 
 GROUPS = st.lists(st.sampled_from(["Age", "Race_x_gender", "Religion", "SES", "ü"]), max_size=200)
 TEXTS = st.text(max_size=60)
@@ -82,6 +82,12 @@ def test_equal_remainders_go_by_name() -> None:
 
 
 # --- cutting ------------------------------------------------------------------------------------
+
+
+def test_items_are_picked_by_place() -> None:
+    items = [Item(str(n), "g", "c", (), {}) for n in range(6)]
+    assert [item.id for item in pick(items, (1, 4))] == ["1", "4"]
+    assert list(pick(items, ())) == []
 
 
 @given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, min_size=1, max_size=4).map(tuple)), max_size=40), st.integers(1, 99))

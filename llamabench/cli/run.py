@@ -44,6 +44,11 @@ DEFAULT_OUT = Path("llamabench-runs")
 )
 @click.option("--exact", "is_exact", is_flag=True, help="Score one sequence at a time, sharing nothing: slow.")
 @click.option(
+    "--winners-only",
+    is_flag=True,
+    help="Of long answers, score no more than shows which is the likeliest; metrics that need all are left out.",
+)
+@click.option(
     "--audit",
     "n_audited",
     type=click.IntRange(min=1),
@@ -71,6 +76,7 @@ def command(
     chat: bool | None,
     chat_template: Path | None,
     is_exact: bool,
+    winners_only: bool,
     n_audited: int | None,
     watchdog_s: float | None,
     as_json: bool,
@@ -97,6 +103,7 @@ def command(
         chat_template=_read_template(chat_template, found),
         is_demo=found.is_demo,
         is_exact=is_exact,
+        winners_only=winners_only,
         n_audited=n_audited or 0,
         watchdog_s=watchdog_s,
         overrides=read_overrides(decided),

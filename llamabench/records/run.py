@@ -18,6 +18,8 @@ class SuiteChoice:
         n_items: Items chosen.
         n_available: Items in the edition.
         data_sha256: Digest over the edition's files.
+        winners_only: Whether only the likeliest continuation of each request was asked for, so that those which could
+            not win any more were left; the metrics that need all are not there.
     """
 
     name: str
@@ -26,6 +28,7 @@ class SuiteChoice:
     n_items: int
     n_available: int
     data_sha256: str
+    winners_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

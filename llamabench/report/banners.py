@@ -35,6 +35,7 @@ def raise_banners(info: RunInfo, suites: Sequence[SuiteState], *, is_finished: b
         None if is_finished else _warn_unfinished(suites),
         _warn_starter(suites),
         _warn_subset(info, suites),
+        _warn_winners_only(suites),
         _warn_failures(suites),
     )
     return tuple(banner for banner in banners if banner is not None)
@@ -78,6 +79,17 @@ def _warn_subset(info: RunInfo, suites: Sequence[SuiteState]) -> Banner | None:
         return None
     text = f"{'; '.join(parts)}; drawn with seed {info.seed}. The intervals are as wide as that makes them."
     return Banner("care", "A subset of the items", text)
+
+
+def _warn_winners_only(suites: Sequence[SuiteState]) -> Banner | None:
+    names = [suite.title for suite in suites if suite.choice.winners_only]
+    if not names:
+        return None
+    text = (
+        f"{'; '.join(names)}: an answer was left as soon as it could not be the likeliest any more. "
+        "What needs its log-probability is not reported."
+    )
+    return Banner("care", "Winners only", text)
 
 
 def _warn_failures(suites: Sequence[SuiteState]) -> Banner | None:

@@ -221,23 +221,31 @@ def _simple_facts(facts: Facts) -> Iterator[Pair]:
 def _view_exchange(exchange: Exchange, opening: str) -> ExchangeView:
     prompt, n_cut = shorten(exchange.prompt.removeprefix(opening), _PROMPT_CHARS)
     logprobs = [_read_number(answer.get("logprob")) for answer in exchange.answers]
+    bounds = [_read_number(answer.get("logprob_at_most")) for answer in exchange.answers]
     shares = _share_out(logprobs)
-    likeliest = _find_likeliest(logprobs)
+    likeliest = _find_likeliest([bound if x is None else x for x, bound in zip(logprobs, bounds, strict=True)])
+    shown = [_format_logprob(*pair) for pair in zip(logprobs, bounds, strict=True)]
     answers = [
-        _view_answer(answer, logprob, share=share, is_likeliest=i == likeliest)
-        for i, (answer, logprob, share) in enumerate(zip(exchange.answers, logprobs, shares, strict=True))
+        _view_answer(answer, shown[i], share=share, is_likeliest=i == likeliest)
+        for i, (answer, share) in enumerate(zip(exchange.answers, shares, strict=True))
     ]
     n_most = _N_ANSWERS
     return ExchangeView(prompt, n_cut, bool(opening), tuple(answers[:n_most]), max(len(answers) - n_most, 0))
 
 
-def _view_answer(answer: Facts, logprob: float | None, *, share: float | None, is_likeliest: bool) -> AnswerView:
+def _format_logprob(logprob: float | None, bound: float | None) -> str | None:
+    if logprob is not None:
+        return format_logprob(logprob)
+    return None if bound is None else f"at most{NBSP}{format_logprob(bound)}"
+
+
+def _view_answer(answer: Facts, logprob: str | None, *, share: float | None, is_likeliest: bool) -> AnswerView:
     text, n_cut = shorten(str(answer.get("text", "")), _ANSWER_CHARS)
     n_tokens, finish = answer.get("n_tokens"), answer.get("finish_reason")
     return AnswerView(
         text=text,
         n_cut=n_cut,
-        logprob=None if logprob is None else format_logprob(logprob),
+        logprob=logprob,
         share=None if share is None else _format_share(share),
         n_tokens=format_count(n_tokens) if isinstance(n_tokens, int) else None,
         finish=finish if isinstance(finish, str) else None,

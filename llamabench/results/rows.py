@@ -64,9 +64,10 @@ def _continuations(request: ScoreRequest, result: ScoreResult) -> tuple[Facts, .
 
 
 def _scored(text: str, scored: Scored) -> Facts:
+    # the sum of a part is no sum: it goes by another name
     facts: dict[str, Json] = {
         "text": text,
-        "logprob": scored.logprob_sum,
+        "logprob_at_most" if scored.is_pruned else "logprob": scored.logprob_sum,
         "n_tokens": scored.n_tokens,
         "n_bytes": scored.n_bytes,
     }

@@ -40,6 +40,8 @@ class Suite(Protocol):
         LIMITATIONS: What it does not show.
         CHANCE: The first main metric's expected value when guessing, None where there is no such thing.
         MAIN_METRICS: Names of the metrics to show first.
+        WINNER_METRICS: Names of the metrics that need no more of each request than which continuation is the likeliest;
+            empty where continuations are too short for anything to be saved by asking for that alone.
         DATA_SOURCES: Names in `data.sources.SOURCES` that it can use.
     """
 
@@ -53,6 +55,7 @@ class Suite(Protocol):
     LIMITATIONS: str
     CHANCE: float | None
     MAIN_METRICS: tuple[str, ...]
+    WINNER_METRICS: tuple[str, ...]
     DATA_SOURCES: tuple[str, ...]
 
     def items(self, dataset: Dataset, *, use_chat: bool) -> Iterator[Item]:
@@ -68,7 +71,10 @@ class Suite(Protocol):
         ...
 
     def score(self, item: Item, results: Sequence[Result]) -> ItemScore:
-        """Turns the answers to an item's requests, in their order, into its outcome and numbers; never raises."""
+        """Turns the answers to an item's requests, in their order, into its outcome and numbers; never raises.
+
+        Where a request asks for the winner alone, the numbers are those that this is enough for.
+        """
         ...
 
     def summarise(self, rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:

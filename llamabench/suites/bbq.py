@@ -48,6 +48,7 @@ LIMITATIONS: str = (
 )
 CHANCE: float | None = 1 / 3
 MAIN_METRICS: tuple[str, ...] = ("accuracy_ambig", "accuracy_disambig", "bias_ambig", "bias_disambig")
+WINNER_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("bbq",)
 
 NO_PICK = -1

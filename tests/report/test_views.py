@@ -100,6 +100,13 @@ def test_every_metric_with_words_reads_as_a_sentence() -> None:
 # --- banners ------------------------------------------------------------------------------------
 
 
+def test_a_run_for_the_winners_says_so(run: Any, suites: Any) -> None:
+    assert "Winners only" not in _banners(build_score_view(run, suites))
+    choices = tuple(replace(one, winners_only=one.name == "preference") for one in run.info.suites)
+    run.info = replace(run.info, suites=choices)
+    assert "Preferences of people: an answer was left" in _banners(build_score_view(run, suites))["Winners only"]
+
+
 def test_a_plain_run_raises_no_banner(run: Any, suites: Any) -> None:
     run.info = replace(
         run.info,
@@ -242,6 +249,14 @@ def test_the_likeliest_answer_is_marked_unless_there_is_a_tie() -> None:
     assert [answer.is_likeliest for answer in first.exchanges[0].answers] == [True, False]
     assert first.exchanges[0].answers[0].share == "73.1\u00a0%"
     assert [answer.is_likeliest for answer in second.exchanges[0].answers] == [False, False]
+
+
+def test_a_bound_is_shown_as_one() -> None:
+    answers = ({"text": "a", "logprob_at_most": -9.0}, {"text": "b", "logprob": -5.0})
+    (item,) = build_items([replace(_row(0), exchanges=(Exchange("?", answers),))], seed=1).shown
+    pruned, winner = item.exchanges[0].answers
+    assert (pruned.logprob, pruned.share, pruned.is_likeliest) == ("at most\u00a0\u22129.00", None, False)
+    assert winner.is_likeliest
 
 
 def test_a_logprob_that_is_no_number_is_left_out() -> None:

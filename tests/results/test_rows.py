@@ -51,6 +51,13 @@ def test_scores_stand_beside_their_texts() -> None:
     )
 
 
+def test_a_bound_is_not_stored_as_a_sum() -> None:
+    request = ScoreRequest("1", TextPrompt("Q:"), (" a", " b"), wants_winner=True)
+    result = ScoreResult("1", "Q:", (Scored(-1.5, 1, 2, True), Scored(-2.5, 90, 400, False, is_pruned=True)))
+    _, pruned = exchanges_of(request, result)[0].answers
+    assert pruned == {"text": " b", "logprob_at_most": -2.5, "n_tokens": 90, "n_bytes": 400}
+
+
 def test_generated_texts_are_kept() -> None:
     request = GenerateRequest("1", CHAT, Sampling(8), n=2)
     result = GenerateResult("1", "<s>Hi", (Generated("a", "stop", 1), Generated("b", "length", 8)))

@@ -174,6 +174,27 @@ def test_a_summary_needs_only_what_is_stored(suite: Suite, items: list[Item]) ->
     assert all(metric.errored == 1 for metric in whole.values())
 
 
+def test_winners_give_the_metrics_that_need_no_more(suite: Suite, items: list[Item]) -> None:
+    """The same whether the losers have their sums or bounds alone."""
+    if not suite.WINNER_METRICS:
+        pytest.skip("its answers are short")
+    found = []
+    for wants_winner in (False, True):
+        rows = []
+        for number, item in enumerate(items):
+            asked = replace(item, requests=(replace(request_of(item), wants_winner=wants_winner),))
+            (result,) = answer(item, {number % 2})
+            assert isinstance(result, ScoreResult)
+            if wants_winner:
+                cut = (replace(s, logprob_sum=max(s.logprob_sum, -9.0)) for s in result.continuations)
+                result = replace(result, continuations=tuple(cut))
+            rows.append(row_of(suite, item, suite.score(asked, [result])))
+        metrics = suite.summarise(iter(rows), np.random.default_rng(3))
+        found.append([metric for metric in metrics if metric.name in suite.WINNER_METRICS])
+    assert found[0] == found[1]
+    assert {metric.name for metric in found[0]} == set(suite.WINNER_METRICS)
+
+
 def test_a_summary_is_the_same_for_the_same_seed(suite: Suite, items: list[Item]) -> None:
     rows = [row_of(suite, item, suite.score(item, answer(item, {number % 2}))) for number, item in enumerate(items)]
     first = suite.summarise(iter(rows), np.random.default_rng(3))

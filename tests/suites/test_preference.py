@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,23 @@ def test_margins_are_chosen_minus_rejected(tmp_path: Path) -> None:
     assert (values["agree_sum"], values["agree_per_token"]) == (0.0, 1.0)
     assert (values["tie_sum"], values["tie_per_token"]) == (0.0, 0.0)
     assert values["length_gap_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "agrees"), [(-50.0, -20.0, 0.0), (-20.0, -50.0, 1.0), (-9.0, -9.0, 0.0)]
+)
+def test_a_winner_gives_no_margin(tmp_path: Path, chosen: float, rejected: float, agrees: float) -> None:
+    item = item_of(tmp_path)
+    (request,) = item.requests
+    assert isinstance(request, ScoreRequest)
+    item = replace(item, requests=(replace(request, wants_winner=True),))
+    assert score(item, (chosen, 30), (rejected, 40)).values == {
+        "agree_sum": agrees,
+        "tie_sum": float(chosen == rejected),
+        "chosen_tokens": 30,
+        "rejected_tokens": 40,
+        "length_gap_tokens": -10,
+    }
 
 
 def test_a_tie_is_no_agreement(tmp_path: Path) -> None:
