@@ -64,9 +64,8 @@ _WORDS = (
 )
 
 
-def make_plan(n_threads: int) -> Plan:
-    """A plan with 32 streams of 256 tokens on the processor alone."""
-    n_streams = max(_PARALLEL)
+def make_plan(n_threads: int, n_streams: int) -> Plan:
+    """A plan on the processor alone with streams of 256 tokens, as many as there are texts, as a run makes it."""
     generation = ContextPlan(n_streams * _CELLS, n_streams, 512, 512, n_streams, kv_unified=False)
     return replace(PLAIN_PLAN, n_threads=n_threads, generation=generation)
 
@@ -97,7 +96,8 @@ def take_turn(
     n_parallel, prompt = cases[0].n_parallel, args.prompt
     wait_until_quiet(args.wait)
     n_prompt = engine.count_tokens([GenerateRequest("", TextPrompt(prompt), Sampling(0))])[0]
-    # counting opened the tokeniser alone: the next call opens the context again, and warms it up
+    engine.use(make_plan(args.threads, n_parallel))
+    # the context is another, or closed since counting opened the tokeniser alone: this opens it and warms it up
     generate(engine, [prompt], Sampling(2), n_parallel)
 
     def ask_peer() -> BatchedRun:
@@ -151,6 +151,7 @@ def measure_load(engine: Engine, args: argparse.Namespace) -> Load:
     prompts = _WORDS[: 2 if args.quick else len(_WORDS)]
     ours, others = [], []
     for _ in range(args.turns):
+        engine.use(make_plan(args.threads, max(_PARALLEL)))
         wait_until_quiet(args.wait)
         generate(engine, prompts[:1], Sampling(2), 1)
         ours.append(generate(engine, prompts, sampling, _N_SAMPLES)[0])
@@ -186,11 +187,11 @@ def main() -> int:
     args = parse_arguments()
     args.tools = llama_tools.find_tools(args.llama_bin, cache=args.cache, may_build=args.build)
     model = args.model or ensure_model(args.cache)
-    with Engine(model, make_plan(args.threads)) as engine:
+    with Engine(model, make_plan(args.threads, 1)) as engine:
         found = [measure(engine, args, name="135m", least_sampled=0.85)]
         load = measure_load(engine, args)
     if args.model_1b:
-        with Engine(args.model_1b, make_plan(args.threads)) as engine:
+        with Engine(args.model_1b, make_plan(args.threads, 1)) as engine:
             found.append(measure(engine, args, name="1b", least_sampled=0.95))
     targets = [*(target for measured in found for target in measured.targets()), load.target()]
     doubts = [doubt for measured in found for doubt in measured.doubts()]
