@@ -22,6 +22,7 @@ from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
 from llamabench.engine.recovery import Scorer, open_with_less
 from llamabench.errors import EngineError, LlamabenchError, StoreError, UnknownNameError
+from llamabench.hardware.calibration import keep_speeds
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.machine import read_machine
 from llamabench.hardware.planner import NO_OVERRIDES
@@ -278,6 +279,8 @@ def _with_measured_packs(plan: Plan, info: RunInfo, engine: Engine) -> Plan:
     if speed is None:
         speed = engine.measure()
         memory.keep(key, speed)
+        measured_plan = replace(plan, pack_tokens=speed.n_tokens)
+        keep_speeds(memory, info.model, info.machine, measured_plan, prompt_tokens_per_s=speed.tokens_per_s)
     chunk_tokens = int(np.clip(speed.tokens_per_s * _CHUNK_S, *_CHUNK_TOKENS))
     reason = f"{speed.n_tokens} tokens per decode: {speed.tokens_per_s:.0f} tokens/s when measured."
     return replace(plan, pack_tokens=speed.n_tokens, chunk_tokens=chunk_tokens, reasons=(*plan.reasons, reason))

@@ -21,7 +21,7 @@ from llamabench.hardware.rates import (
     replace_measured,
 )
 from llamabench.hardware.roofline import Helper, Part, Place, Traits, decode_time
-from llamabench.records import Basis, Demand, Device, Machine, ModelFacts, Range, SpeedForecast
+from llamabench.records import Basis, Demand, Device, Machine, ModelFacts, Plan, Range, SpeedForecast
 from llamabench.records.speeds import weaker_basis
 
 _CPU_PACK = 256
@@ -102,7 +102,7 @@ class Sites:
             for device, key in zip(self._devices, self._keys, strict=True)
         ]
         self._host_key = host_key(machine, model)
-        self._host_rates = replace_measured(host_rates(machine), measured.get(self._host_key))
+        self._host_rates = replace_measured(host_rates(machine, model), measured.get(self._host_key))
 
     def places(self, placement: Placement) -> list[Place]:
         """Where a placement puts the model, the host last; places that hold nothing are left out."""
@@ -124,6 +124,25 @@ class Sites:
         return None
 
 
+def forecast_plan(
+    model: ModelFacts,
+    machine: Machine,
+    demand: Demand,
+    *,
+    plan: Plan,
+    measured: Mapping[str, PlaceSpeed] = _NOTHING,
+) -> SpeedForecast:
+    """The speeds of a plan, and the seconds that its run would take; arguments as of `Forecast`."""
+    contexts = Contexts(plan.scoring, plan.generation, is_generating=demand.longest_generation > 0)
+    return Forecast(model, machine, demand, measured=measured).speeds(plan_placement(plan, machine), contexts)
+
+
+def plan_placement(plan: Plan, machine: Machine) -> Placement:
+    """Where a plan puts the layers; as each device has memory free, where the plan leaves it to llama.cpp."""
+    shares = plan.tensor_split or tuple(float(device.free_bytes) for device in offload_devices(machine))
+    return Placement(plan.n_gpu_layers if any(shares) else 0, shares, plan.n_cpu_moe)
+
+
 def prompt_batch(placement: Placement, contexts: Contexts, demand: Demand) -> int:
     """Tokens that are computed at once when prompts are read."""
     context = contexts.scoring if demand.longest_sequence else contexts.generation
@@ -137,20 +156,24 @@ def model_traits(model: ModelFacts) -> Traits:
 
 
 def split_model(model: ModelFacts, placement: Placement) -> list[Part]:
-    """What of a model each device gets, in llama.cpp's order, and the host last."""
+    """What of a model each device gets, in llama.cpp's order, and the host last.
+
+    A layer whose experts stay on the host counts half there and half where the rest of it is.
+    """
     experts = model.expert_bytes or (0,) * model.n_layers
+    is_held = [layer < placement.n_cpu_moe and size > 0 for layer, size in enumerate(experts)]
     dense = [whole - part for whole, part in zip(model.layer_bytes, experts, strict=True)] + [model.output_bytes]
-    moved = [part if layer >= placement.n_cpu_moe else 0 for layer, part in enumerate(experts)] + [0]
-    caches, ones = [*model.kv_bytes_per_token, 0], [1] * model.n_layers + [0]
-    columns = (dense, moved, caches, ones)
-    parts = [Part(*sums) for sums in zip(*(spread_layers(column, placement) for column in columns), strict=True)]
+    moved = [0 if held else size for held, size in zip(is_held, experts, strict=True)] + [0]
+    caches = [*model.kv_bytes_per_token, 0]
+    halves = [1 if held else 2 for held in is_held] + [0]
+    columns = [spread_layers(column, placement) for column in (dense, moved, caches, halves)]
+    parts = [Part(weights, inside, cache, n / 2) for weights, inside, cache, n in zip(*columns, strict=True)]
     first = first_on_devices(model, placement)
-    held = sum(part > 0 for part in experts[first : max(placement.n_cpu_moe, first)])
     on_host = Part(
         dense_bytes=sum(dense[:first]),
         expert_bytes=sum(experts) - sum(moved[first:]),
         kv_bytes_per_token=sum(caches[:first]),
-        n_layers=min(first, model.n_layers) + held,
+        n_layers=min(first, model.n_layers) + sum(is_held[first:]) / 2,
     )
     return [*parts, on_host]
 

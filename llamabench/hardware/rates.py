@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from llamabench.hardware.catalogue import Card, card_of_device
 from llamabench.records import Basis, Device, Machine, ModelFacts
+from llamabench.units import format_bytes
 
 _GB, _TERA, _MS = 1e9, 1e12, 1e-3
 
@@ -155,26 +157,22 @@ def device_rates(device: Device, model: ModelFacts) -> Rates:
     """What a device does with a model, from the catalogue or, where it is not in it, from what is usual."""
     backend = _SYNONYMS.get(device.backend, device.backend)
     card = None if backend == "RPC" else card_of_device(device)
-    rates = _unknown_rates(device, backend) if card is None else _card_rates(card, backend, model)
-    if not model.n_experts:
-        return rates
-    return replace(
-        rates,
-        bandwidth=rates.bandwidth * _EXPERTS_EFFICIENCY,
-        overhead_s=rates.overhead_s * _EXPERTS_OVERHEAD,
-        doubt=max(rates.doubt, _DOUBT),
-    )
+    return _with_experts(_unknown_rates(device, backend) if card is None else _card_rates(card, backend, model), model)
 
 
-def host_rates(machine: Machine) -> Rates:
+def host_rates(machine: Machine, model: ModelFacts) -> Rates:
     """What the processor does: as many cores as may be used, within what memory beside such a processor gives."""
     n_cores = max(machine.n_performance_cores, 1)
     bandwidth = min(_host_bandwidth(machine.cpu) * _HOST_EFFICIENCY, n_cores * _CORE_BANDWIDTH)
-    return Rates(bandwidth, n_cores * _CORE_FLOPS, _HOST_OVERHEAD_MS * _MS, _WIDE_DOUBT, "assumed")
+    rates = Rates(bandwidth, n_cores * _CORE_FLOPS, _HOST_OVERHEAD_MS * _MS, _WIDE_DOUBT, "assumed")
+    return _with_experts(rates, model)
 
 
 def device_key(device: Device, model: ModelFacts) -> str:
-    """What speeds of a device are remembered under: itself, its backend, and how the model is quantized."""
+    """What speeds of a device are remembered under: itself, its backend, and what models they hold for.
+
+    Those are of the same quantization and about the same size: a small model spends its time on other things.
+    """
     return f"{device.backend} {device.description} {_kind(model)}"
 
 
@@ -211,7 +209,9 @@ def device_link(device: Device) -> Link:
 
 
 def _kind(model: ModelFacts) -> str:
-    return f"{model.quant} experts" if model.n_experts else model.quant
+    least = 4 ** int(math.log(max(model.size_bytes, 1), 4))
+    experts = " experts" if model.n_experts else ""
+    return f"{model.quant}{experts} from {format_bytes(least)}"
 
 
 def _card_rates(card: Card, backend: str, model: ModelFacts) -> Rates:
@@ -227,6 +227,18 @@ def _card_rates(card: Card, backend: str, model: ModelFacts) -> Rates:
         overhead_s=fit.overhead_ms * _MS,
         doubt=doubt,
         basis="catalogue",
+    )
+
+
+def _with_experts(rates: Rates, model: ModelFacts) -> Rates:
+    """The rates that a mixture of experts gets, if the model is one."""
+    if not model.n_experts:
+        return rates
+    return replace(
+        rates,
+        bandwidth=rates.bandwidth * _EXPERTS_EFFICIENCY,
+        overhead_s=rates.overhead_s * _EXPERTS_OVERHEAD,
+        doubt=max(rates.doubt, _DOUBT),
     )
 
 

@@ -31,13 +31,13 @@ class Part:
         dense_bytes: Weights that every token goes through.
         expert_bytes: Weights of experts.
         kv_bytes_per_token: Cache of one token.
-        n_layers: Layers that compute there, at least in part.
+        n_layers: Layers that compute there.
     """
 
     dense_bytes: int
     expert_bytes: int
     kv_bytes_per_token: int
-    n_layers: int
+    n_layers: float
 
 
 @dataclass(frozen=True, slots=True)
