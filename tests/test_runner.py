@@ -14,7 +14,10 @@ import pytest
 
 from llamabench import runner
 from llamabench.errors import DataError, EngineError, LlamabenchError, ModelFileError, StoreError, UnknownNameError
-from llamabench.records import Failure, PackSpeed, Scored, ScoreRequest, ScoreResult
+from llamabench.hardware.forecast import forecast_plan
+from llamabench.hardware.rates import host_key
+from llamabench.hardware.speed import SpeedMemory
+from llamabench.records import Demand, Failure, PackSpeed, Scored, ScoreRequest, ScoreResult
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 
@@ -176,6 +179,20 @@ def test_a_speed_is_measured_once(options: RunOptions, engine_script: Any) -> No
     with Run(finish(options)) as stored:
         assert stored.info.plan.pack_tokens == 256
     assert engine_script.calls.count("measure") == 1
+
+
+def test_a_measured_speed_serves_the_next_forecast(
+    options: RunOptions, engine_script: Any, own_data_folder: Path
+) -> None:
+    engine_script.speed = PackSpeed(256, 12_345.0)
+    with Run(finish(options)) as stored:
+        info = stored.info
+    places = SpeedMemory(own_data_folder / "speed.json").recall_places()
+    assert places.keys() == {host_key(info.machine, info.model)}
+    demand = Demand(longest_sequence=100)
+    speeds = forecast_plan(info.model, info.machine, demand, plan=info.plan, measured=places)
+    assert speeds.prompt.expected == pytest.approx(12_345, rel=0.01)
+    assert (speeds.prompt.basis, speeds.generation_1.basis) == ("measured", "assumed")
 
 
 # --- failures of single items -------------------------------------------------------------------

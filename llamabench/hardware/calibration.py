@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Literal, TypeGuard
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from llamabench.hardware.forecast import Sites, model_traits, plan_placement
 from llamabench.hardware.rates import PlaceSpeed, Rates
@@ -80,26 +80,45 @@ def calibrate(
     """
     places = Sites(model, machine, known).places(plan_placement(plan, machine))
     traits = model_traits(model)
+    prompt = _Measurement(plan.pack_tokens, prompt_tokens_per_s, is_prompt=True)
+    generation = _Measurement(1, generation_tokens_per_s, is_prompt=False)
+    if any(place.is_helped(prompt.n_tokens) for place in places):
+        prompt = replace(prompt, tokens_per_s=None)
     found: dict[str, PlaceSpeed] = {}
-    n_pack = plan.pack_tokens
-    if _is_speed(prompt_tokens_per_s) and not any(place.is_helped(n_pack) for place in places):
-        key = _slowest(places, traits, n_pack)
-        rates = _fit(places, traits, key, n_tokens=n_pack, seconds=n_pack / prompt_tokens_per_s, levers=("flops",))
+    for measurement in (prompt, generation, prompt, generation):  # what one changes may move the other
+        if not measurement.makes_sense:
+            continue
+        key = _slowest(places, traits, measurement.n_tokens)
+        rates = _fit(places, traits, key, measurement)
         if rates is not None:
-            found[key] = PlaceSpeed(flops=rates.flops)
             places = _with_rates(places, key, rates)
-    if _is_speed(generation_tokens_per_s):
-        key = _slowest(places, traits, 1)
-        levers = _generation_levers(places, traits, key)
-        rates = _fit(places, traits, key, n_tokens=1, seconds=1 / generation_tokens_per_s, levers=levers)
-        if rates is not None:
-            before = found.get(key, PlaceSpeed())
-            found[key] = replace(before, bandwidth=rates.bandwidth, overhead_s=rates.overhead_s)
+            found[key] = measurement.learn(found.get(key, PlaceSpeed()), rates)
     return found
 
 
-def _is_speed(tokens_per_s: float | None) -> TypeGuard[float]:
-    return tokens_per_s is not None and 0 < tokens_per_s < math.inf
+@dataclass(frozen=True, slots=True)
+class _Measurement:
+    """A speed that was measured: tokens of one decode, and tokens per second."""
+
+    n_tokens: int
+    tokens_per_s: float | None
+    is_prompt: bool
+
+    @property
+    def makes_sense(self) -> bool:
+        return self.tokens_per_s is not None and 0 < self.tokens_per_s < math.inf
+
+    @property
+    def seconds(self) -> float:
+        """What one decode took."""
+        assert self.tokens_per_s is not None
+        return self.n_tokens / self.tokens_per_s
+
+    def learn(self, speed: PlaceSpeed, rates: Rates) -> PlaceSpeed:
+        """A place's speed with what this says of it."""
+        if self.is_prompt:
+            return replace(speed, flops=rates.flops)
+        return replace(speed, bandwidth=rates.bandwidth, overhead_s=rates.overhead_s)
 
 
 def _slowest(places: Sequence[Place], traits: Traits, n_tokens: int) -> str:
@@ -111,37 +130,33 @@ def _slowest(places: Sequence[Place], traits: Traits, n_tokens: int) -> str:
     return max((place.key for place in places), key=seconds)
 
 
-def _generation_levers(places: Sequence[Place], traits: Traits, key: str) -> tuple[_Lever, ...]:
-    """What to change first of the slowest: what takes most of its time."""
-    time = decode_time([place for place in places if place.key == key], traits, n_tokens=1, n_ctx=0)
+def _levers(place: Place, traits: Traits, measurement: _Measurement) -> tuple[_Lever, ...]:
+    """What to change of a place, what takes most of its time first."""
+    if measurement.is_prompt:
+        return ("flops",)
+    time = decode_time([place], traits, n_tokens=1, n_ctx=0)
     return ("bandwidth", "overhead") if time.weights_s > time.fixed_s else ("overhead", "bandwidth")
 
 
-def _fit(
-    places: Sequence[Place],
-    traits: Traits,
-    key: str,
-    *,
-    n_tokens: int,
-    seconds: float,
-    levers: tuple[_Lever, ...],
-) -> Rates | None:
-    """Rates of a place with which one decode of all takes so many seconds; None where no change of it gives that."""
+def _fit(places: Sequence[Place], traits: Traits, key: str, measurement: _Measurement) -> Rates | None:
+    """Rates of a place with which one decode of all takes as long as measured; None where no change of it does that."""
 
-    def time_with(rates: Rates) -> float:
-        return decode_time(_with_rates(places, key, rates), traits, n_tokens=n_tokens, n_ctx=0).total_s
+    def ratio_with(rates: Rates) -> float:
+        time = decode_time(_with_rates(places, key, rates), traits, n_tokens=measurement.n_tokens, n_ctx=0)
+        return time.total_s / measurement.seconds
 
-    rates = next(place.rates for place in places if place.key == key)
-    for lever in levers * _ROUNDS:
+    place = next(place for place in places if place.key == key)
+    rates = place.rates
+    for lever in _levers(place, traits, measurement) * _ROUNDS:
         low, high = 1 / _MOST, _MOST
         for _ in range(_STEPS):
             middle = math.sqrt(low * high)
-            if time_with(_faster(rates, lever, middle)) > seconds:
+            if ratio_with(_faster(rates, lever, middle)) > 1:
                 low = middle
             else:
                 high = middle
-        rates = _faster(rates, lever, middle)
-    return rates if abs(time_with(rates) / seconds - 1) < _TOLERANCE else None
+        rates = _faster(rates, lever, high)
+    return rates if abs(ratio_with(rates) - 1) < _TOLERANCE else None
 
 
 def _faster(rates: Rates, lever: _Lever, factor: float) -> Rates:

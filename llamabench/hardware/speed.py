@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +33,8 @@ class SpeedMemory:
     def recall(self, key: str) -> PackSpeed | None:
         """The speed kept for a key, None if there is none."""
         match self._read().get(key):
-            case [int(n_tokens), int() | float() as tokens_per_s] if n_tokens > 0 and 0 < tokens_per_s < math.inf:
-                return PackSpeed(n_tokens, float(tokens_per_s))
+            case [int(n_tokens), figure] if n_tokens > 0 and (tokens_per_s := _parse_figure(figure)) is not None:
+                return PackSpeed(n_tokens, tokens_per_s)
         return None
 
     def keep(self, key: str, speed: PackSpeed) -> None:
@@ -104,6 +104,6 @@ def _parse_place(entry: object) -> PlaceSpeed | None:
 
 def _parse_figure(value: object) -> float | None:
     """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
         return None
     return float(value)

@@ -10,6 +10,7 @@ import pytest
 
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.planner import plan_run
+from llamabench.hardware.rates import PlaceSpeed
 from llamabench.hardware.speed import SpeedMemory, speed_key
 from llamabench.records import Demand, Device, Machine, ModelFacts, PackSpeed, Plan
 
@@ -80,6 +81,7 @@ def test_a_damaged_file_counts_as_none_and_is_written_anew(tmp_path: Path, text:
         [256, -1.0],
         [256, float("nan")],
         [256, float("inf")],
+        [256, 10**400],
         {"0": 256, "1": 1.0},
     ],
     ids=repr,
@@ -134,3 +136,43 @@ def test_devices_count_once_layers_are_on_them(model: ModelFacts, plan: Plan) ->
     machine = replace(MACHINE, devices=(Device("CUDA0", "A card", "gpu", "CUDA", 1, 2),))
     offloaded = replace(plan, n_gpu_layers=2)
     assert speed_key(model, machine, offloaded) != speed_key(model, MACHINE, offloaded)
+
+
+# --- places -------------------------------------------------------------------------------------
+
+
+def test_places_are_remembered_beside_packs(tmp_path: Path) -> None:
+    memory = SpeedMemory(tmp_path / "speed.json")
+    assert memory.recall_places() == {}
+    memory.keep("a", PackSpeed(256, 1.0))
+    memory.keep_places({"CUDA card Q4_0": PlaceSpeed(flops=5e12), "host Q4_0": PlaceSpeed(3e10, 0.001)})
+    memory.keep("b", PackSpeed(512, 2.0))
+    memory.keep_places({"CUDA card Q4_0": PlaceSpeed(bandwidth=4e11, overhead_s=0.002)})
+    memory.keep_places({"CUDA card Q4_0": PlaceSpeed(flops=6e12)})
+    again = SpeedMemory(tmp_path / "speed.json")
+    assert again.recall_places() == {
+        "CUDA card Q4_0": PlaceSpeed(4e11, 0.002, 6e12),
+        "host Q4_0": PlaceSpeed(3e10, 0.001),
+    }
+    assert (again.recall("a"), again.recall("b")) == (PackSpeed(256, 1.0), PackSpeed(512, 2.0))
+    assert again.recall("places") is None
+
+
+@pytest.mark.parametrize("places", [None, 5, [], "x", {"p": 5}, {"p": {}}, {"p": [1, 2, 3]}, {"p": {"flops": "9"}}])
+def test_places_that_make_no_sense_count_as_none(tmp_path: Path, places: Any) -> None:
+    path = tmp_path / "speed.json"
+    path.write_text(json.dumps({"a": [128, 7], "places": places}))
+    memory = SpeedMemory(path)
+    assert memory.recall_places() == {}
+    memory.keep_places({"p": PlaceSpeed(flops=1e12)})
+    assert memory.recall_places() == {"p": PlaceSpeed(flops=1e12)}
+    assert memory.recall("a") == PackSpeed(128, 7.0)
+
+
+@pytest.mark.parametrize(
+    "figure", [None, 0, -1.0, float("nan"), float("inf"), True, "1e12", [1], 10**400], ids=lambda f: repr(f)[:9]
+)
+def test_a_figure_that_makes_no_sense_counts_as_not_measured(tmp_path: Path, figure: Any) -> None:
+    path = tmp_path / "speed.json"
+    path.write_text(json.dumps({"places": {"p": {"bandwidth": 1e11, "overhead_s": figure, "flops": figure}}}))
+    assert SpeedMemory(path).recall_places() == {"p": PlaceSpeed(bandwidth=1e11)}
