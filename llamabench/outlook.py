@@ -75,7 +75,7 @@ def look_ahead(
         plan = make_plan(model, machine, demand, overrides=overrides, is_virtual=is_imagined)
     except PlanError as exc:
         refusal = str(exc)
-    forecast = Forecast(model, machine, demand, measured={})
+    forecast = Forecast(model, machine, demand, measured=memory.recall_places())
     speed = forecast.speeds(*_as_forecast(plan, machine)) if plan else None
     return Outlook(
         model=model,
@@ -140,6 +140,6 @@ def _other_quants(
         except PlanError:
             yield QuantOutlook(other.quant, other.model.size_bytes, "does_not_fit", 0, None)
             continue
-        speed = Forecast(other.model, machine, demand, measured={}).speeds(*_as_forecast(plan, machine))
+        speed = Forecast(other.model, machine, demand, measured=memory.recall_places()).speeds(*_as_forecast(plan, machine))
         verdict = judge(other.model, plan)
         yield QuantOutlook(other.quant, other.model.size_bytes, verdict, plan.n_gpu_layers, speed.generation_1)

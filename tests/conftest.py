@@ -184,6 +184,12 @@ SMALL_MACHINE = Machine(
 
 
 @pytest.fixture
+def small_machine() -> Machine:
+    """A machine that is made up, without a card."""
+    return SMALL_MACHINE
+
+
+@pytest.fixture
 def engine_script(monkeypatch: pytest.MonkeyPatch) -> EngineScript:
     """Runs use a fake engine on a machine that is made up; its script can be changed."""
     from llamabench import runner

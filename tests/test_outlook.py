@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from llamabench.data.cache import find_dataset
 from llamabench.engine.process import PLAIN_PLAN
-from llamabench.outlook import estimate_suite, judge
-from llamabench.records import ModelFacts
+from llamabench.hardware.gguf import read_model
+from llamabench.hardware.planner import NO_OVERRIDES
+from llamabench.hardware.rates import PlaceSpeed, host_key
+from llamabench.hardware.speed import SpeedMemory
+from llamabench.outlook import estimate_suite, judge, look_ahead
+from llamabench.records import Machine, ModelFacts
 from llamabench.report.plan_picture import share_columns
 from llamabench.suites import SUITES
 
@@ -43,6 +48,19 @@ def test_a_part_of_a_suite_asks_for_its_part(name: str) -> None:
 def test_verdicts(n_gpu_layers: int, n_cpu_moe: int, verdict: str) -> None:
     assert judge(MODEL, replace(PLAIN_PLAN, n_gpu_layers=n_gpu_layers, n_cpu_moe=n_cpu_moe)) == verdict
     assert judge(MODEL, None) == "does_not_fit"
+
+
+def test_what_was_measured_is_expected_again(demo_model: Path, small_machine: Machine, tmp_path: Path) -> None:
+    model, memory = read_model(demo_model), SpeedMemory(tmp_path / "speed.json")
+
+    def look() -> tuple[str, str]:
+        speed = look_ahead(model, small_machine, [], overrides=NO_OVERRIDES, memory=memory).speed
+        assert speed is not None
+        return speed.prompt.basis, speed.generation_1.basis
+
+    assert look() == ("assumed", "assumed")
+    memory.keep_places({host_key(small_machine, model): PlaceSpeed(bandwidth=2e10, overhead_s=0.001)})
+    assert look() == ("assumed", "measured")
 
 
 @pytest.mark.parametrize(
