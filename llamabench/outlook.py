@@ -133,6 +133,7 @@ def _other_quants(
     """Other quantizations by formulas alone, within the same limits and with nothing else decided."""
     limits = Overrides(vram_limit_bytes=overrides.vram_limit_bytes, ram_limit_bytes=overrides.ram_limit_bytes)
     names = [device.name for device in offload_devices(machine)]
+    measured = memory.recall_places()
     for other in list_other_quants(model):
         layouts = FormulaLayouts(other.model, names)
         try:
@@ -140,6 +141,6 @@ def _other_quants(
         except PlanError:
             yield QuantOutlook(other.quant, other.model.size_bytes, "does_not_fit", 0, None)
             continue
-        speed = Forecast(other.model, machine, demand, measured=memory.recall_places()).speeds(*_as_forecast(plan, machine))
+        speed = Forecast(other.model, machine, demand, measured=measured).speeds(*_as_forecast(plan, machine))
         verdict = judge(other.model, plan)
         yield QuantOutlook(other.quant, other.model.size_bytes, verdict, plan.n_gpu_layers, speed.generation_1)
