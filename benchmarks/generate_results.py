@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from measuring import QUIET_SHARE, Target, find_doubts
+from measuring import QUIET_SHARE, Target
+
+from llamabench.repeats import find_doubts
 
 LEAST_GREEDY = 0.95
 LEAST_COMPLETION_RATIO = 5

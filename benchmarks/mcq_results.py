@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from mcq_peers import PerplexityOptions, PromptTest, default_settings
 from mcq_questions import Benchmark
-from measuring import QUIET_SHARE, Target, find_doubts
+from measuring import QUIET_SHARE, Target
+
+from llamabench.repeats import find_doubts
 
 _LEAST_RATIO = {"bbq": 2, "truthfulqa": 5}
 _LEAST_COMPLETION_RATIO = 100

@@ -6,15 +6,10 @@ Not covered: what a virtual machine's host does without saying so, and clocks th
 from __future__ import annotations
 
 import math
-import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
-
-_SPREAD, _OUTLIER = 0.10, 0.50
-"""From which share of the mean on a spread, or a single repeat, is worth a warning. Source: pyperf, `format_checks`."""
 
 QUIET_SHARE = 0.05
 """Most of the machine's processor time that others may use while something is timed."""
@@ -45,23 +40,6 @@ class Target:
         away = math.ceil if self.at_most else math.floor
         shown = f"{away(self.value * 1000) / 1000:.3f}" if math.isfinite(self.value) else str(self.value)
         return f"{self.name}\t{shown}\t{self.target:g}\t{'ok' if self.is_met else 'below'}"
-
-
-def find_doubts(name: str, repeats: Sequence[float]) -> list[str]:
-    """Says what makes a series of repeats doubtful; nothing when it is steady or a single number."""
-    if len(repeats) < 2:
-        return []
-    mean = statistics.fmean(repeats)
-    doubts = []
-    spread = statistics.stdev(repeats) / mean
-    if spread >= _SPREAD:
-        doubts.append(
-            f"{name}: the repeats spread by {spread:.0%} of their mean. Quieten the machine, or take more turns."
-        )
-    worst = max(abs(value - mean) / mean for value in repeats)
-    if worst >= _OUTLIER:
-        doubts.append(f"{name}: one repeat is {worst:.0%} off the mean. Something else was running; measure again.")
-    return doubts
 
 
 class OthersWatch:

@@ -28,13 +28,17 @@ from llamabench.records import (
     Failure,
     GenerateRequest,
     GenerateResult,
+    LoadTiming,
+    MemoryUse,
     ModelSpec,
     PackSpeed,
     Plan,
+    Repeats,
     Request,
     Scored,
     ScoreRequest,
     ScoreResult,
+    SpeedTest,
     TokenRequest,
 )
 
@@ -359,3 +363,23 @@ class Engine:
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult | Failure]:
         """Generates texts; one result for each request, in order."""
         return self._call(worker.generate, self.spec, requests)
+
+    def open_bench(self) -> LoadTiming:
+        """Opens the model with its plan to be timed, and nothing beside it.
+
+        Raises:
+            ModelFileError: llama.cpp cannot load the file, or it does not generate token after token.
+        """
+        return self._call(worker.open_bench, self.spec)
+
+    def prepare_test(self, test: SpeedTest) -> None:
+        """Opens the context of a speed test and warms it up; `open_bench` comes first."""
+        self._call(worker.prepare_test, test)
+
+    def repeat_test(self, n_repeats: int, least_s: float = 0.0) -> Repeats:
+        """Times the prepared test, at least so many times and for so many seconds."""
+        return self._call(worker.repeat_test, n_repeats, least_s)
+
+    def bench_memory(self) -> tuple[MemoryUse, ...]:
+        """What each device held at most since `open_bench`."""
+        return self._call(worker.bench_memory)

@@ -22,11 +22,15 @@ from llamabench.records import (
     Failure,
     GenerateRequest,
     GenerateResult,
+    LoadTiming,
+    MemoryUse,
     ModelSpec,
     PackSpeed,
+    Repeats,
     Request,
     Scored,
     ScoreRequest,
+    SpeedTest,
     StrategyCheck,
     StrategyName,
     TokenRequest,
@@ -34,14 +38,19 @@ from llamabench.records import (
 
 if TYPE_CHECKING:
     from llamabench.engine.session import Session
+    from llamabench.engine.timing import Bench
 
 PULSE_SIZE, N_DECODES, IS_DECODING = 2, 0, 1
 """Length of the array of counts that the parent watches, and their places: decodes that ended, whether one may be
 under way."""
 
+SPIN_COUNT = "10000"
+"""Rounds that a thread of llama.cpp spins while it waits for the others, before it sleeps."""
+
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 
 _session: Session | None = None
+_bench: Bench | None = None
 _abort_file: Path | None = None
 _pulse: Array[c_uint64] | None = None
 
@@ -68,7 +77,7 @@ def start(abort_file: Path | None = None, error_file: Path | None = None, pulse:
     if "OMP_WAIT_POLICY" not in os.environ:
         # threads that wait for each other spin for this many rounds and sleep then: with the usual 300,000, another
         # busy program makes a decode five times slower; with none, a single token takes four times as long
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
@@ -130,6 +139,7 @@ def _open(spec: ModelSpec) -> Session:
     global _session
     from llamabench.engine.session import Session
 
+    _close_bench()
     if _session is not None and not _session.adopt(spec):
         _session.close()
         _session = None
@@ -205,3 +215,42 @@ def generate(spec: ModelSpec, requests: Sequence[GenerateRequest]) -> list[Gener
     assert session.generator is not None  # opens the context, which is not watched
     with _watched():
         return session.generate(requests)
+
+
+def _close_bench() -> None:
+    global _bench
+    if _bench is not None:
+        _bench.close()
+        _bench = None
+
+
+def open_bench(spec: ModelSpec) -> LoadTiming:
+    """Opens a model to be timed, and nothing beside it."""
+    global _session, _bench
+    from llamabench.engine.timing import Bench
+
+    _close_bench()
+    if _session is not None:
+        _session.close()
+        _session = None
+    _bench = Bench(spec)
+    return _bench.load
+
+
+def prepare_test(test: SpeedTest) -> None:
+    """Opens the context of a test and warms it up."""
+    assert _bench is not None, "`open_bench` comes first"
+    _bench.prepare(test)
+
+
+def repeat_test(n_repeats: int, least_s: float) -> Repeats:
+    """Times the prepared test again and again."""
+    assert _bench is not None, "`open_bench` comes first"
+    with _watched():
+        return _bench.repeat(n_repeats, least_s)
+
+
+def bench_memory() -> tuple[MemoryUse, ...]:
+    """What each device held at most since the model was opened to be timed."""
+    assert _bench is not None, "`open_bench` comes first"
+    return _bench.memory()

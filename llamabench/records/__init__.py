@@ -1,5 +1,13 @@
 """The values that cross a border between two parts of llamabench: frozen, typed, picklable."""
 
+from llamabench.records.bench import (
+    LoadTiming,
+    MemoryUse,
+    Repeats,
+    Speed,
+    SpeedTest,
+    Timing,
+)
 from llamabench.records.exchange import (
     Answers,
     ChatPrompt,
@@ -87,7 +95,9 @@ __all__ = [
     "ItemRow",
     "ItemScore",
     "Json",
+    "LoadTiming",
     "Machine",
+    "MemoryUse",
     "Message",
     "Metric",
     "ModelFacts",
@@ -101,6 +111,7 @@ __all__ = [
     "Processor",
     "Prompt",
     "Range",
+    "Repeats",
     "Request",
     "Result",
     "RunInfo",
@@ -110,10 +121,13 @@ __all__ = [
     "ScoreResult",
     "Scored",
     "SpeedForecast",
+    "Speed",
+    "SpeedTest",
     "StrategyCheck",
     "StrategyName",
     "SuiteChoice",
     "TextPrompt",
+    "Timing",
     "TokenRequest",
     "Vendor",
 ]

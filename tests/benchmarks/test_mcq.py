@@ -15,7 +15,9 @@ from mcq_peers import (
     write_tasks,
 )
 from mcq_results import Measured, Turn
-from measuring import Target, find_doubts
+from measuring import Target
+
+from llamabench.repeats import find_doubts
 
 TEST = PromptTest(128, "1")
 OPTIONS = PerplexityOptions(512, 32)

@@ -143,6 +143,10 @@ class Context:
             reason = "its memory has no room left" if status == 1 else last_words.tail()
             raise EngineError(f"llama.cpp could not decode {batch.struct.n_tokens} tokens (status {status}): {reason}.")
 
+    def synchronize(self) -> None:
+        """Waits until devices have done what `decode` gave them to do."""
+        api.llama_synchronize(self.handle)
+
     def logits(self, n_rows: int) -> npt.NDArray[np.float32]:
         """The logits of the last decode, (n_rows, n_vocab), in place until the next one.
 
