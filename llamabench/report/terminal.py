@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llamabench.report.format import show_hidden
+from llamabench.report.speed import NO_COUNTER, SpeedView
 from llamabench.report.views import ScoreView, SuiteView
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
 _VERDICTS = {
@@ -47,6 +49,27 @@ def scores_table(view: ScoreView) -> Table:
                 end_section=number == len(suite.rows) - 1,
             )
     return table
+
+
+def speed_table(view: SpeedView) -> Group:
+    """Lay out a measured speed: a row for each test, and below what else was measured."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("test", no_wrap=True)
+    table.add_column("tokens/s", justify="right", no_wrap=True)
+    table.add_column("what")
+    for row in view.rows:
+        energy = "" if row.energy == NO_COUNTER else f"\n{row.energy} a token"
+        table.add_row(row.name, f"{row.speed} {row.spread}".rstrip(), Text.assemble(row.label, (energy, "dim")))
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    for fact in view.facts:
+        facts.add_row(Text(show_hidden(fact.name), style="dim"), Text(show_hidden(fact.value)))
+    return Group(table, "", facts)
 
 
 def _state(suite: SuiteView) -> str:

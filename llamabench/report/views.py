@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from llamabench.records import Audit, ItemRow, OutcomeKind, RunInfo, Score, SuiteChoice
+from llamabench.records import Audit, ItemRow, OutcomeKind, RunInfo, Score, Speed, SuiteChoice
 from llamabench.report.audits import describe_audit
 from llamabench.report.banners import Banner, SuiteState, raise_banners
 from llamabench.report.charts import MemoryBar, Segment, draw_memory, stack_outcomes
@@ -14,6 +14,7 @@ from llamabench.report.format import format_count, format_duration, format_time
 from llamabench.report.items import ItemsView, build_items
 from llamabench.report.scores import GroupTable, Headline, Plot, ScoreRow, ScoreSheet
 from llamabench.report.settings import SettingsView, describe_settings, name_size
+from llamabench.report.speed import SpeedView, describe_speed
 
 
 class EventText(Protocol):
@@ -49,6 +50,9 @@ class RunReader(Protocol):
 
     def audits(self) -> Sequence[Audit]:
         """Return what scoring some items again found, by suite."""
+
+    def speeds(self) -> Sequence[Speed]:
+        """Return measurements of the machine's speed, oldest first."""
 
     def events(self) -> Sequence[EventText]:
         """Return what happened, oldest first."""
@@ -130,6 +134,7 @@ class ScoreView:
     duration: str | None
     banners: tuple[Banner, ...]
     suites: tuple[SuiteView, ...]
+    speed: SpeedView | None
     memory: tuple[MemoryBar, ...]
     reasons: tuple[str, ...]
     settings: tuple[SettingsView, ...]
@@ -163,6 +168,7 @@ def build_score_view(run: RunReader, suites: Mapping[str, SuiteText]) -> ScoreVi
         duration=format_duration(sum(timings.values())) if timings else None,
         banners=raise_banners(info, states, is_finished=run.is_finished),
         suites=tuple(views),
+        speed=next((describe_speed(speed, info.model.size_bytes) for speed in reversed(run.speeds())), None),
         memory=draw_memory(info.plan.expected_bytes, info.machine),
         reasons=info.plan.reasons,
         settings=describe_settings(info),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from llamabench.records import Json
+from llamabench.records import Json, Speed, Timing
+from llamabench.repeats import find_drift, find_warnings, summarise
 from llamabench.results import codec
 from llamabench.results.store import Run
 
 
 def run_document(run: Run) -> dict[str, Json]:
-    """The whole run but its items: `{run, model, machine, plan, scores, audits}`.
+    """The whole run but its items: `{run, model, machine, plan, scores, audits, speed}`.
 
     Returns:
-        `audits` lists the suites that were scored again, `scores` is a list of `{suite, metric, group, value, n, low,
-        high, unparsed, errored, signature}`, `group` null for a whole suite.
+        `audits` lists the suites that were scored again, `speed` is the last one measured or null, `scores` is a list
+        of `{suite, metric, group, value, n, low, high, unparsed, errored, signature}`, `group` null for a whole suite.
     """
     info = run.info
     scores: list[Json] = [
@@ -49,4 +50,34 @@ def run_document(run: Run) -> dict[str, Json]:
         "plan": codec.encode(info.plan),
         "scores": scores,
         "audits": codec.encode(run.audits()),
+        "speed": next((speed_document(speed) for speed in reversed(run.speeds())), None),
+    }
+
+
+def speed_document(speed: Speed) -> dict[str, Json]:
+    """A measured speed with every repeat: `{measured, tests, sustained, drift, first_token_s, load, memory, ...}`."""
+    drift = find_drift(speed)
+    return {
+        "measured": speed.measured,
+        "tests": [_test_document(timing) for timing in speed.timings],
+        "sustained": None if speed.sustained is None else _test_document(speed.sustained),
+        "drift": None if drift is None else {"change": drift.change, "seconds": drift.seconds},
+        "first_token_s": list(speed.first_token_s),
+        "load": codec.encode(speed.load),
+        "memory": codec.encode(speed.memory),
+        "no_energy": list(speed.no_energy),
+        "warnings": list(find_warnings(speed)),
+    }
+
+
+def _test_document(timing: Timing) -> dict[str, Json]:
+    mean, stdev, _ = summarise(timing.tokens_per_s)
+    return {
+        "name": timing.test.name,
+        "n_tokens": timing.test.n_tokens,
+        "n_parallel": timing.test.n_parallel,
+        "mean_tokens_per_s": mean,
+        "stdev_tokens_per_s": stdev,
+        "tokens_per_s": list(timing.tokens_per_s),
+        "joules_per_token": dict(timing.joules_per_token) or None,
     }

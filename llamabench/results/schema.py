@@ -47,5 +47,12 @@ CREATE TABLE audit (          -- a row per suite that was scored again, one sequ
 ) STRICT;
 """
 
-MIGRATIONS: list[str] = [_V1, _V2]
+_V3 = """
+CREATE TABLE speed (          -- a row each time the machine's speed with the run's model and plan was measured
+    measured TEXT NOT NULL,   -- ISO 8601
+    document TEXT NOT NULL    -- `Speed` as JSON, every repeat in it
+) STRICT;
+"""
+
+MIGRATIONS: list[str] = [_V1, _V2, _V3]
 """Schema versions, oldest first; append, never edit. `PRAGMA user_version` counts those applied."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 from llamabench.errors import StoreError
-from llamabench.records import Audit, Exchange, Facts, ItemRow, Metric, OutcomeKind, RunInfo, Score
+from llamabench.records import Audit, Exchange, Facts, ItemRow, Metric, OutcomeKind, RunInfo, Score, Speed
 from llamabench.results import codec
 from llamabench.results.lock import FolderLock
 from llamabench.results.schema import MIGRATIONS
@@ -216,6 +216,16 @@ class Run:
 
         self._guard(write)
 
+    def save_speed(self, speed: Speed) -> None:
+        """Stores a measurement of the machine's speed beside any earlier ones."""
+
+        def write() -> None:
+            with self._database:
+                document = json.dumps(codec.encode(speed))
+                self._database.execute("INSERT INTO speed VALUES (?, ?)", (speed.measured, document))
+
+        self._guard(write)
+
     def add_event(self, kind: str, text: str) -> None:
         """Notes something that a reader of the report should know."""
 
@@ -284,6 +294,11 @@ class Run:
         """What scoring again found, by suite."""
         rows = self._select("SELECT document FROM audit ORDER BY suite")
         return self._parse(lambda: [codec.decode(Audit, json.loads(document)) for (document,) in rows])
+
+    def speeds(self) -> list[Speed]:
+        """Measurements of the machine's speed, oldest first."""
+        rows = self._select("SELECT document FROM speed ORDER BY rowid")
+        return self._parse(lambda: [codec.decode(Speed, json.loads(document)) for (document,) in rows])
 
     def events(self) -> list[Event]:
         """What happened, oldest first."""

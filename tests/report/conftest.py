@@ -16,14 +16,19 @@ from llamabench.records import (
     Device,
     Exchange,
     ItemRow,
+    LoadTiming,
     Machine,
+    MemoryUse,
     Metric,
     ModelFacts,
     OutcomeKind,
     Plan,
     RunInfo,
     Score,
+    Speed,
+    SpeedTest,
     SuiteChoice,
+    Timing,
 )
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert('2')>\"'\x1b[31mred\u202eevil\x00\u2066 http://evil.example/"
@@ -56,6 +61,7 @@ class FakeRun:
     is_finished: bool = True
     log: list[FakeEvent] = field(default_factory=list)
     audit: Audit | None = None
+    speed: Speed | None = None
 
     def scores(self) -> list[Score]:
         return [
@@ -72,6 +78,9 @@ class FakeRun:
 
     def audits(self) -> list[Audit]:
         return [self.audit] if self.audit else []
+
+    def speeds(self) -> list[Speed]:
+        return [self.speed] if self.speed else []
 
     def events(self) -> list[FakeEvent]:
         return self.log
@@ -171,6 +180,24 @@ _MODEL = ModelFacts(
     kv_bytes_per_token=(),
     has_chat_template=True,
     fingerprint="8f31c0de9a",
+)
+
+
+_TG = SpeedTest("generation", 128)
+_SPEED = Speed(
+    measured="2026-03-04T14:06:00+01:00",
+    load=LoadTiming(6.21, 4_631_000_000),
+    timings=(
+        Timing(
+            SpeedTest("prompt", 512), (0.412, 0.409, 0.414, 0.411, 0.41), {"processor 0": 91.0, "NVIDIA cards": 402.5}
+        ),
+        Timing(_TG, (2.51, 2.49, 2.5, 2.52, 3.9), {"processor 0": 512.3, "NVIDIA cards": 1804.1}),
+        Timing(SpeedTest("generation", 32, 16), (1.21, 1.2, 1.22, 1.19, 1.2), {"processor 0": 210.0}),
+    ),
+    sustained=Timing(_TG, (2.9,) * 7, {"processor 0": 700.0}),
+    first_token_s=(0.413, 0.41, 0.415, 0.412, 0.411),
+    memory=(MemoryUse("CPU", 1_520_435_200, 61_865_984), MemoryUse("CUDA0", 4_702_089_216)),
+    no_energy=("The energy counter of processor 1 is for root alone.",),
 )
 
 
@@ -313,7 +340,8 @@ def make_run(n_items: int = 24) -> FakeRun:
         FakeEvent("2026-03-04T14:31:40+01:00", "resumed", "at item 240 of TruthfulQA, multiple choice"),
     ]
     audit = Audit("bbq", 20, 1, 57, 0.0612, 0.0123, "Age-7", 2, ("Age-3", "Age-9"))
-    return FakeRun(info, items, {name: _METRICS[name](max(n_items, 40)) for name in names}, log=log, audit=audit)
+    metrics = {name: _METRICS[name](max(n_items, 40)) for name in names}
+    return FakeRun(info, items, metrics, log=log, audit=audit, speed=_SPEED)
 
 
 def make_hostile_run() -> FakeRun:
@@ -324,6 +352,7 @@ def make_hostile_run() -> FakeRun:
     run.info = replace(run.info, model=hostile, machine=machine, plan=replace(run.info.plan, reasons=(HOSTILE,)))
     run.log = [FakeEvent(HOSTILE, HOSTILE, HOSTILE)]
     run.audit = Audit("bbq", 20, 0, 57, 0.0612, 0.0123, HOSTILE, 1, (HOSTILE,))
+    run.speed = replace(_SPEED, measured=HOSTILE, memory=(MemoryUse(HOSTILE, 5),), no_energy=(HOSTILE,))
     answers = ({"text": HOSTILE, "logprob": -1.0, "n_tokens": 3, "n_bytes": 9}, {"text": HOSTILE, "logprob": -2.0})
     run.items = {
         name: [

@@ -375,13 +375,15 @@ def test_a_run_of_the_first_version_is_read(folder: Path) -> None:
         assert run.timings() == {"bbq": 2.5}
         assert [event.kind for event in run.events()] == ["resumed"]
         assert run.counts("bbq")["scored"] == 1
+        assert run.audits() == []
+        assert run.speeds() == []
 
 
 def test_a_blank_file_gets_all_versions(folder: Path) -> None:
     put(folder / FILE_NAME, "")
     with pytest.raises(StoreError, match="never began"):
         Run(folder)
-    assert set(read_schema(folder / FILE_NAME)) == {"run", "item", "score", "timing", "event", "audit"}
+    assert set(read_schema(folder / FILE_NAME)) == {"run", "item", "score", "timing", "event", "audit", "speed"}
 
 
 def test_an_older_file_is_brought_up_to_date(
