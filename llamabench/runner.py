@@ -17,6 +17,7 @@ import numpy as np
 
 from llamabench import __version__, audit, selection
 from llamabench.asking import score_chunks
+from llamabench.benching import measure_speed
 from llamabench.data.cache import Dataset, data_folder, find_dataset
 from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
@@ -81,6 +82,7 @@ class RunOptions:
         is_exact: Whether sequences are scored one at a time, sharing nothing.
         winners_only: Whether suites ask for the likeliest continuation alone, where their answers are long.
         n_audited: Items of each suite that are scored again so, to compare; 0 for none.
+        is_benched: Whether the machine's speed is measured first.
         watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
         overrides: What is decided of the plan.
     """
@@ -97,6 +99,7 @@ class RunOptions:
     is_exact: bool = False
     winners_only: bool = False
     n_audited: int = 0
+    is_benched: bool = False
     watchdog_s: float | None = None
     overrides: Overrides = NO_OVERRIDES
 
@@ -162,6 +165,8 @@ def run(options: RunOptions, progress: Progress) -> Run:
         stored = _open_run(options, model, tasks, engine=engine, template=template)
         try:
             progress.begin(stored)
+            if options.is_benched:
+                _bench(stored, engine, progress)
             scorer = _make_scorer(stored, engine, progress)
             for task in tasks:
                 _run_suite(stored, task, scorer, progress)
@@ -316,6 +321,21 @@ def _folders(out: Path, model: ModelFacts, run_id: str) -> Iterator[Path]:
     yield out / f"{stem}-{run_id[:8]}"
     for number in itertools.count(2):
         yield out / f"{stem}-{run_id[:8]}-{number}"
+
+
+def _bench(stored: Run, engine: Engine, progress: Progress) -> None:
+    """Measures the speed once for a run, in a process that has done nothing yet; a run can do without."""
+    if stored.speeds():
+        return
+    try:
+        engine.restart()
+        _, speed = measure_speed(engine, stored.info.plan, note=stored.add_event, say=progress.note)
+        stored.save_speed(speed)
+    except EngineError as exc:
+        text = f"The speed could not be measured. {exc}"
+        stored.add_event("not measured", text)
+        progress.note(text)
+        engine.restart()
 
 
 # --- one suite ----------------------------------------------------------------------------------

@@ -15,12 +15,16 @@ import pytest
 from llamabench.records import (
     Answers,
     Failure,
+    LoadTiming,
     Machine,
+    MemoryUse,
     PackSpeed,
     Plan,
+    Repeats,
     Scored,
     ScoreRequest,
     ScoreResult,
+    SpeedTest,
     TextPrompt,
 )
 
@@ -97,6 +101,8 @@ class EngineScript:
         speed: What is measured; a slow one makes small chunks.
         fail_after: Chunks that are answered before `failure` is raised; None for all.
         failure: What to raise then.
+        repeat_s: Length of the repeats of a speed test, again and again in this order.
+        bench_failure: What to raise instead of opening a model to time it.
         asked: Ids of the requests of each chunk, in the order they came.
         calls: Names of the other calls.
     """
@@ -106,6 +112,8 @@ class EngineScript:
     speed: PackSpeed = PackSpeed(256, 200.0)
     fail_after: int | None = None
     failure: BaseException | None = None
+    repeat_s: tuple[float, ...] = (0.5, 0.51, 0.49)
+    bench_failure: BaseException | None = None
     asked: list[list[str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
@@ -169,6 +177,26 @@ class FakeEngine:
         self.n_waits += 1
         return future.result()
 
+    def open_bench(self) -> LoadTiming:
+        self.script.calls.append("open_bench")
+        if self.script.bench_failure is not None:
+            raise self.script.bench_failure
+        return LoadTiming(1.25, 4096)
+
+    def prepare_test(self, test: SpeedTest) -> None:
+        self.script.calls.append(test.name)
+        self.test = test
+
+    def repeat_test(self, n_repeats: int, least_s: float = 0.0) -> Repeats:
+        seconds: list[float] = []
+        while len(seconds) < n_repeats or sum(seconds) < least_s:
+            seconds.append(self.script.repeat_s[len(seconds) % len(self.script.repeat_s)])
+        first = tuple(second + 0.01 for second in seconds) if self.test.kind == "prompt" else ()
+        return Repeats(tuple(seconds), first)
+
+    def bench_memory(self) -> tuple[MemoryUse, ...]:
+        return (MemoryUse("CPU", 300 << 20, 50 << 20),)
+
 
 SMALL_MACHINE = Machine(
     os="Linux 6.8",
@@ -192,10 +220,11 @@ def small_machine() -> Machine:
 @pytest.fixture
 def engine_script(monkeypatch: pytest.MonkeyPatch) -> EngineScript:
     """Runs use a fake engine on a machine that is made up; its script can be changed."""
-    from llamabench import runner
+    from llamabench import benching, runner
 
     script = EngineScript()
     monkeypatch.setattr(FakeEngine, "script", script, raising=False)
-    monkeypatch.setattr(runner, "Engine", FakeEngine)
-    monkeypatch.setattr(runner, "read_machine", lambda: SMALL_MACHINE)
+    for module in (runner, benching):
+        monkeypatch.setattr(module, "Engine", FakeEngine)
+        monkeypatch.setattr(module, "read_machine", lambda: SMALL_MACHINE)
     return script

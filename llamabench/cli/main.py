@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "demo": "llamabench.cli.demo",
     "report": "llamabench.cli.report",
     "plan": "llamabench.cli.plan",
+    "bench": "llamabench.cli.bench",
     "suites": "llamabench.cli.suites",
     "data": "llamabench.cli.data",
     "models": "llamabench.cli.models",

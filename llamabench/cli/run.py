@@ -55,6 +55,7 @@ DEFAULT_OUT = Path("llamabench-runs")
     metavar="N",
     help="Score N random items of each suite again as with --exact, and report what differs.",
 )
+@click.option("--bench", "is_benched", is_flag=True, help="Measure the speed first, for the report: about a minute.")
 @click.option(
     "--watchdog",
     "watchdog_s",
@@ -78,6 +79,7 @@ def command(
     is_exact: bool,
     winners_only: bool,
     n_audited: int | None,
+    is_benched: bool,
     watchdog_s: float | None,
     as_json: bool,
     quiet: bool,
@@ -105,6 +107,7 @@ def command(
         is_exact=is_exact,
         winners_only=winners_only,
         n_audited=n_audited or 0,
+        is_benched=is_benched,
         watchdog_s=watchdog_s,
         overrides=read_overrides(decided),
     )
