@@ -126,7 +126,7 @@ def _choose(name: str, sources: Sequence[Source], installed: Sequence[Installed]
 
 
 def _say_how_to_get(source: Source) -> str:
-    pull = f"Run `llamabench data pull {source.name}`, or get" if source.homes else "Get"
+    pull = f"Run `llamabench data pull {source.name}`, or get" if source.can_be_pulled else "Get"
     return f"{pull} it from {source.url} and run `llamabench data import {source.name} FOLDER`."
 
 

@@ -24,7 +24,7 @@ from llamabench.errors import DataError
 
 
 def import_source(
-    name: str, folder: Path, *, only: Sequence[str] = (), origin: str = "a folder"
+    name: str, folder: Path, *, only: Sequence[str] = (), origin: str = "a folder", is_pinned: bool = False
 ) -> tuple[Installed, ...]:
     """Copies a data set from its publishers' files; an edition that is there already is replaced in one step.
 
@@ -34,6 +34,7 @@ def import_source(
             file that there is.
         only: Editions to look for, none for all.
         origin: What to remember of where they came from.
+        is_pinned: Whether the files must be the publishers' own bytes, where their digests are known.
 
     Returns:
         The editions that were found, newest first.
@@ -46,6 +47,9 @@ def import_source(
     found = locate_editions(source, folder.expanduser(), only)
     with staging([entry.edition for entry in found]) as folders:
         copied = [_copy_edition(entry, folders[entry.edition.name]) for entry in found]
+        if is_pinned:
+            for entry, files in zip(found, copied, strict=True):
+                _need_published(entry, files)
         return tuple(
             install(source, entry.edition, folders[entry.edition.name], files, origin=origin)
             for entry, files in zip(found, copied, strict=True)
@@ -63,6 +67,15 @@ def _copy_edition(found: FoundEdition, folder: Path) -> tuple[InstalledFile, ...
             raise DataError(f"{file.path} changed while it was copied. Import it again.")
         files.append(copied)
     return tuple(files)
+
+
+def _need_published(found: FoundEdition, files: Sequence[InstalledFile]) -> None:
+    for file, copied in zip(found.files, files, strict=True):
+        if copied.is_published is False:
+            raise DataError(
+                f"{file.part.path} is not what its publishers released: its sha256 is {copied.sha256}, "
+                f"{file.part.sha256} was expected."
+            )
 
 
 # --- one step -----------------------------------------------------------------------------------

@@ -180,7 +180,7 @@ DO_NOT_ANSWER = Source(
     name="do-not-answer",
     title="Do-Not-Answer",
     hub_id="LibrAI/do-not-answer",
-    homes=(Home("hub", "LibrAI/do-not-answer", None),),
+    homes=(Home("github", "Libr-AI/do-not-answer", None), Home("hub", "LibrAI/do-not-answer", None)),
     url="https://github.com/Libr-AI/do-not-answer",
     licence="Apache-2.0",
     citation="Wang et al. 2023, Do-Not-Answer: A Dataset for Evaluating Safeguards in LLMs, arXiv:2308.13387",
@@ -188,7 +188,7 @@ DO_NOT_ANSWER = Source(
         Edition(
             source="do-not-answer",
             name="do-not-answer-2023",
-            title="939 questions in 5 risk areas, the publishers' table (Parquet on the Hub needs pyarrow)",
+            title="939 questions in 5 risk areas, the publishers' table",
             parts=(
                 SourceFile(
                     "datasets/Instruction/do_not_answer_en.csv",

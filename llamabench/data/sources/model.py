@@ -131,3 +131,8 @@ class Source:
     def homes_of(self, edition: Edition) -> tuple[Home, ...]:
         """Where an edition is found, the best first."""
         return edition.homes or self.homes
+
+    @property
+    def can_be_pulled(self) -> bool:
+        """Whether any edition is found on the network."""
+        return any(self.homes_of(edition) for edition in self.editions)

@@ -44,32 +44,33 @@ HHH = Source(
     name="hhh-alignment",
     title="Helpful, Honest, Harmless alignment evaluation",
     hub_id="HuggingFaceH4/hhh_alignment",
-    homes=(Home("hub", "HuggingFaceH4/hhh_alignment", None), Home("github", "google/BIG-bench", None)),
+    homes=(),
     url="https://github.com/google/BIG-bench/tree/main/bigbench/benchmark_tasks/hhh_alignment",
     licence="Apache-2.0",
     citation="Askell et al. 2021, A General Language Assistant as a Laboratory for Alignment, arXiv:2112.00861",
     editions=(
         Edition(
             source="hhh-alignment",
+            name="hhh-tasks",
+            title="221 pairs: helpful 59, honest 61, harmless 58, other 43; a task.json for each",
+            parts=tuple(
+                SourceFile(f"{_HHH_TASKS}/{name}/task.json", "hhh-task", n_rows, True, (f"{name}/task.json",))
+                for name, n_rows in (("helpful", 59), ("honest", 61), ("harmless", 58), ("other", 43))
+            ),
+            n_items=221,
+            homes=(Home("hub", "HuggingFaceH4/hhh_alignment", None), Home("github", "google/BIG-bench", None)),
+        ),
+        Edition(
+            source="hhh-alignment",
             name="hhh",
-            title="221 pairs: helpful 59, honest 61, harmless 58, other 43; one JSON Lines file",
+            title="the same 221 pairs as one JSON Lines file with subset, query, chosen, rejected",
             parts=(
                 SourceFile(
                     "hhh_alignment.jsonl", "hhh", 221, other_paths=("hhh_alignment/hhh_alignment.jsonl", "hhh*.jsonl")
                 ),
             ),
             n_items=221,
-        ),
-        Edition(
-            source="hhh-alignment",
-            name="hhh-tasks",
-            title="the same pairs as BIG-bench keeps them, a task.json for each subset",
-            parts=tuple(
-                SourceFile(f"{_HHH_TASKS}/{name}/task.json", "hhh-task", n_rows, True, (f"{name}/task.json",))
-                for name, n_rows in (("helpful", 59), ("honest", 61), ("harmless", 58), ("other", 43))
-            ),
-            n_items=221,
-            part_of="hhh",
+            part_of="hhh-tasks",
         ),
     ),
     starter=_STARTER,
@@ -90,7 +91,7 @@ PKU = Source(
         Edition(
             source="pku-saferlhf",
             name="pku-test",
-            title="the held-out rows of three models, two pairs each: the more helpful answer, the safer one",
+            title="the held-out rows of three models: which answer is more helpful, and which is safer",
             parts=tuple(
                 SourceFile(f"data/{model}/test.jsonl", "pku", None, False, (f"{model}/test.jsonl",))
                 for model in ("Alpaca-7B", "Alpaca2-7B", "Alpaca3-8B")
@@ -113,7 +114,7 @@ REWARDBENCH = Source(
         Edition(
             source="rewardbench",
             name="rewardbench-filtered",
-            title="2,985 pairs in 23 subsets (Parquet needs pyarrow; the same rows as JSON Lines do not)",
+            title="2,985 pairs in 23 subsets; Parquet needs pyarrow, JSON Lines do not",
             parts=(
                 SourceFile(
                     "data/filtered-00000-of-00001.parquet",
@@ -260,7 +261,7 @@ PAIRS = Source(
         Edition(
             source="pairs",
             name="own",
-            title="one file of rows with prompt, chosen, rejected, and preferred and weight if you like",
+            title="one file of rows with prompt, chosen, rejected",
             parts=(SourceFile("pairs.jsonl", "pairs", None, other_paths=("*.jsonl", "*.jsonl.gz", "*.json")),),
             n_items=None,
         ),

@@ -104,7 +104,7 @@ REALTOXICITYPROMPTS = Source(
         Edition(
             source="realtoxicityprompts",
             name="challenging",
-            title="the prompts of prompts.jsonl that the publishers flag as challenging, about 1,200",
+            title="those that the publishers flag as challenging, about 1,200",
             parts=(SourceFile("challenging.jsonl", "rtp-challenging", None, other_paths=("prompts.jsonl",)),),
             n_items=None,
             part_of="rtp",
