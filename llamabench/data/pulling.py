@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
@@ -79,7 +80,7 @@ def _pull_from_any(source: Source, editions: Sequence[Edition], homes: Sequence[
             problems.append(f"{home}: {exc}")
     raise DataError(
         f"{source.title} could not be pulled. {' '.join(problems)} Try again later; or get it from {source.url} and "
-        f"run `llamabench data import {source.name} FOLDER`; or carry it over: `llamabench data export FILE` where it is."
+        f"run `llamabench data import {source.name} FOLDER`; or carry it over, by `llamabench data export FILE`."
     )
 
 
@@ -95,42 +96,75 @@ def _take_copy(source: Source, editions: Sequence[Edition], home: Home, mirror: 
 def _pull_from_hub(source: Source, editions: Sequence[Edition], home: Home) -> tuple[Installed, ...]:
     """Pulls through `huggingface_hub`, which keeps and resumes partial downloads in its own cache."""
     try:
-        return _install_snapshot(source, editions, home, _download_snapshot(editions, home, is_forced=False))
+        return _install_snapshot(source, editions, home, is_forced=False)
     except _NotReachedError:
         raise
     except DataError:
         # what an earlier download left in the cache may be the cause
-        return _install_snapshot(source, editions, home, _download_snapshot(editions, home, is_forced=True))
+        return _install_snapshot(source, editions, home, is_forced=True)
 
 
 class _NotReachedError(DataError):
     """The files did not arrive."""
 
 
-def _download_snapshot(editions: Sequence[Edition], home: Home, *, is_forced: bool) -> Path:
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    from huggingface_hub import snapshot_download
-
-    paths = [path for edition in editions for part in edition.parts for path in (part.path, *part.other_paths)]
+def _install_snapshot(
+    source: Source, editions: Sequence[Edition], home: Home, *, is_forced: bool
+) -> tuple[Installed, ...]:
+    parts = [part for edition in editions for part in edition.parts]
     try:
-        return Path(
-            snapshot_download(
-                home.name,
-                repo_type="dataset",
-                revision=home.revision,
-                allow_patterns=[form for path in paths for form in (path, f"*/{path}")],
-                force_download=is_forced,
-            )
-        )
+        snapshots = [_download_part(home, part, is_forced=is_forced) for part in parts]
+    except DataError:
+        raise
     except Exception as exc:  # the library's, its HTTP client's and the system's own
         words = " ".join(str(exc).split())[:300].rstrip(".")
         raise _NotReachedError(f"{type(exc).__name__}, {words}.") from exc
-
-
-def _install_snapshot(source: Source, editions: Sequence[Edition], home: Home, snapshot: Path) -> tuple[Installed, ...]:
-    names = [edition.name for edition in editions]
-    origin = f"{home} at {snapshot.name}"
+    snapshot = next((folder for folder in snapshots if folder is not None), None)
+    if snapshot is None:
+        raise _NotReachedError(f"it has none of {', '.join(part.path for part in parts)}.")
+    names, origin = [edition.name for edition in editions], f"{home} at {snapshot.name}"
     return import_source(source.name, snapshot, only=names, origin=origin, is_pinned=home.revision is not None)
+
+
+def _download_part(home: Home, part: SourceFile, *, is_forced: bool) -> Path | None:
+    """Returns the folder of the snapshot that a file was put in, None where the Hub does not have it."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    endpoint = os.environ.get("HF_ENDPOINT")
+    for path in _list_candidates(home, part, endpoint):
+        try:
+            file = hf_hub_download(
+                home.name,
+                path,
+                repo_type="dataset",
+                revision=home.revision,
+                endpoint=endpoint,
+                force_download=is_forced,
+            )
+        except LocalEntryNotFoundError:
+            if not constants.HF_HUB_OFFLINE:
+                raise
+        except EntryNotFoundError:
+            continue
+        else:
+            return Path(file).parents[path.count("/")]
+    if part.is_required:
+        raise _NotReachedError(f"it has no {part.path}.")
+    return None
+
+
+def _list_candidates(home: Home, part: SourceFile, endpoint: str | None) -> Iterator[str]:
+    """Yields the paths a file may have, those of patterns last, for which the Hub must be asked what it has."""
+    from huggingface_hub import HfApi
+
+    paths = (part.path, *part.other_paths)
+    yield from (path for path in paths if "*" not in path)
+    if part.is_required:
+        siblings = HfApi(endpoint=endpoint).dataset_info(home.name, revision=home.revision).siblings or ()
+        names = sorted(sibling.rfilename for sibling in siblings)
+        yield from (name for name in names if any(fnmatchcase(f"/{name}", f"*/{path}") for path in paths))
 
 
 # --- GitHub -------------------------------------------------------------------------------------
