@@ -130,7 +130,7 @@ def import_files(what: str, folder: Path | None, *, as_json: bool) -> int:
     if folder is not None:
         imported = import_source(what, folder)
     elif what in SOURCES and not Path(what).is_file():
-        raise DataError(f"Where are its files? Run `llamabench data import {what} FOLDER`.")
+        raise click.UsageError(f"Where are the files of {what}? Run `llamabench data import {what} FOLDER`.")
     else:
         imported = import_bundle(Path(what).expanduser())
     _show_imported(imported, as_json=as_json)

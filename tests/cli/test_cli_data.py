@@ -57,7 +57,6 @@ def test_all_of_it_has_documents(llamabench: Command, mirror: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["import", "xstest"], ["Where are its files? Run `llamabench data import xstest FOLDER`."]),
         (["import", "nowhere.bundle"], ["There is no bundle at nowhere.bundle."]),
         (["export", "x.bundle"], ["Nothing is imported, so there is nothing to export.", "llamabench data pull NAME"]),
         (["export", "x.bundle", "xstest"], ["xstest is not imported."]),
