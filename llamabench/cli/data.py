@@ -13,6 +13,7 @@ from llamabench.errors import DataError, LlamabenchError
 
 if TYPE_CHECKING:
     from llamabench.data.installed import Installed
+    from llamabench.data.sources import Edition
 
 
 @click.group(short_help="List, pull, import, export and verify data sets.")
@@ -57,7 +58,7 @@ def list_sources(*, as_json: bool) -> int:
     return 0
 
 
-def _list_row(name: str, edition: Any, installed: dict[str, Installed]) -> dict[str, Any]:
+def _list_row(name: str, edition: Edition, installed: dict[str, Installed]) -> dict[str, Any]:
     from llamabench.data.sources import SOURCES
 
     source, entry = SOURCES[name], installed.get(edition.name)

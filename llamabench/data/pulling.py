@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from http.client import HTTPException
 from pathlib import Path
@@ -186,10 +187,17 @@ def _pull_from_github(source: Source, editions: Sequence[Edition], home: Home) -
     except _NotReachedError:
         raise
     except DataError:
-        shutil.rmtree(folder, ignore_errors=True)
+        _discard(folder)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    _discard(folder)
     return installed
+
+
+def _discard(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # where other downloads wait
+        folder.parent.rmdir()
+        folder.parent.parent.rmdir()
 
 
 def _fetch_part(home: Home, revision: str, part: SourceFile, folder: Path) -> None:
