@@ -28,6 +28,8 @@ from llamabench.records import (
     TextPrompt,
 )
 
+_CONNECT = socket.socket.connect
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 """Published data sets and tiny models, where a developer keeps them beside the checkout."""
 
@@ -38,12 +40,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails a test that opens a connection; a test that needs one inside this computer says so by `allow_sockets`."""
+    """Fails a test that opens a connection; a test that needs one inside this computer says so by `loopback`."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("a test opened a network connection")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def loopback(no_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a test open connections inside this computer."""
+
+    def connect(self: socket.socket, address: object) -> None:
+        assert isinstance(address, tuple), "a test opened a connection that is not to this computer"
+        assert address[0] in ("127.0.0.1", "::1", "localhost"), f"a test opened a connection to {address[0]}"
+        _CONNECT(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
 
 
 @pytest.fixture(autouse=True)

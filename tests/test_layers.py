@@ -43,7 +43,7 @@ FORBIDDEN = {
 }
 """Imports that point down and are wrong all the same."""
 
-SLOW = {"gguf", "jinja2", "llama_cpp", "rich", "scipy", "tqdm"}
+SLOW = {"gguf", "huggingface_hub", "jinja2", "llama_cpp", "pyarrow", "rich", "scipy", "tqdm"}
 """Packages that take longer to import than the command line may take to answer."""
 
 SLOW_WHERE_NEEDED = {
@@ -155,6 +155,7 @@ def test_only_the_data_folder_could_ever_use_the_network() -> None:
     network = {"socket", "ssl", "http", "urllib", "requests", "httpx", "huggingface_hub", "datasets", "ftplib"}
     used = {found.file for found in all_imports() if found.module.split(".")[0] in network}
     assert {file for file in used if part_of(file) != "data"} == set()
+    assert {file for file in used if part_of(file) == "data"} == {"data/pulling.py"}
 
 
 def test_only_the_engine_touches_llama_cpp() -> None:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from llamabench.errors import DataError
+from llamabench.errors import DataError, LlamabenchError
+
+if TYPE_CHECKING:
+    from llamabench.data.installed import Installed
+    from llamabench.data.sources import Edition
 
 
-@click.group(short_help="List, import and verify data sets.")
+@click.group(short_help="List, pull, import, export and verify data sets.")
 def command() -> None:
-    """List, import and verify data sets. Nothing here opens a network connection."""
+    """List, pull, import, export and verify data sets.
+
+    Only `pull` opens a network connection.
+    """
 
 
 @command.command("list", short_help="List the data sets and which of them are imported.")
@@ -21,62 +30,155 @@ def list_sources(*, as_json: bool) -> int:
     """List the data sets, where their files come from, and which of them are imported."""
     from llamabench.data.cache import data_folder, list_installed
     from llamabench.data.sources import SOURCES
+    from llamabench.units import format_bytes
 
-    installed = {(entry.source, entry.edition): entry for entry in list_installed()}
-    rows = [
-        {
-            "source": source.name,
-            "edition": edition.name,
-            "title": edition.title,
-            "licence": source.licence,
-            "url": source.url,
-            "installed": (source.name, edition.name) in installed,
-            "items": entry.n_items if (entry := installed.get((source.name, edition.name))) else None,
-        }
-        for source in SOURCES.values()
-        for edition in source.editions
-    ]
+    installed = {entry.edition: entry for entry in list_installed()}
+    rows = [_list_row(name, edition, installed) for name, source in SOURCES.items() for edition in source.editions]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return 0
-    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in ("data set", "edition", "imported"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what it is")
-    for row in rows:
-        state = f"{row['items']:,} items" if row["installed"] else "no"
-        table.add_row(Text(str(row["source"])), Text(str(row["edition"])), state, Text(f"{row['title']}"))
-    Console().print(table)
-    click.echo()
+    console = Console()
     for source in SOURCES.values():
         click.echo(f"{source.name}: {source.licence}, {source.url}")
-    click.echo(f"\nImported data lies in {data_folder()}. To add: llamabench data import NAME FOLDER")
+        table = Table.grid(padding=(0, 2))
+        for width in (2, 25, 13):
+            table.add_column(width=width)
+        table.add_column(overflow="fold")
+        for edition in source.editions:
+            entry = installed.get(edition.name)
+            state = f"{entry.n_items:,} items\n{format_bytes(entry.n_bytes)}" if entry else "not imported"
+            table.add_row("", Text(edition.name), state, Text(edition.title))
+        console.print(table)
+    click.echo(f"\nImported data lies in {data_folder()}.")
+    click.echo("To add: llamabench data pull NAME, or llamabench data import NAME FOLDER")
     return 0
 
 
-@command.command("import", short_help="Import a data set from its publishers' files.")
-@click.argument("source")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
-def import_files(source: str, folder: Path, *, as_json: bool) -> int:
-    """Import the data set SOURCE from FOLDER, which holds its publishers' own files."""
-    from llamabench.data.cache import import_source
+def _list_row(name: str, edition: Edition, installed: dict[str, Installed]) -> dict[str, Any]:
+    from llamabench.data.sources import SOURCES
 
-    imported = import_source(source, folder)
+    source, entry = SOURCES[name], installed.get(edition.name)
+    homes = source.homes_of(edition)
+    return {
+        "source": name,
+        "edition": edition.name,
+        "title": edition.title,
+        "licence": source.licence,
+        "url": source.url,
+        "citation": source.citation,
+        "hub_id": source.hub_id,
+        "homes": [{"host": home.host, "name": home.name, "revision": home.revision} for home in homes],
+        "expected_items": edition.n_items,
+        "installed": entry is not None,
+        "items": entry.n_items if entry else None,
+        "bytes": entry.n_bytes if entry else None,
+        "sha256": entry.sha256 if entry else None,
+        "origin": entry.origin if entry else None,
+    }
+
+
+@command.command("pull", short_help="Fetch data sets from where they are published.")
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "--from",
+    "mirror",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Take the files from this folder, which holds copies of the repositories as OWNER/NAME.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+def pull_sources(names: tuple[str, ...], *, mirror: Path | None, as_json: bool) -> int:
+    """Fetch the data sets or editions NAMES from the Hugging Face Hub or GitHub.
+
+    This is the only command that opens a network connection. Proxies, HF_ENDPOINT, HF_HOME and HF_TOKEN are respected.
+    What arrives is checked like files that you import.
+    """
+    from llamabench.data.pulling import pull
+
+    imported: list[Installed] = []
+    failures: list[str] = []
+    for name in names:
+        try:
+            pulled = pull(name, mirror)
+        except LlamabenchError as exc:
+            failures.append(str(exc))
+            continue
+        for problem in pulled.problems:
+            click.echo(problem, err=True)
+        imported += pulled.editions
+    _show_imported(imported, as_json=as_json)
+    if failures:
+        raise DataError("\n".join(failures))
+    return 0
+
+
+@command.command("import", short_help="Import publishers' files, or a bundle.")
+@click.argument("what")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+def import_files(what: str, folder: Path | None, *, as_json: bool) -> int:
+    """Import the data set WHAT from FOLDER, which holds its publishers' own files; or the bundle WHAT.
+
+    FOLDER may be one file. Nothing is imported unless all of it is sound.
+    """
+    from llamabench.data.bundle import import_bundle
+    from llamabench.data.cache import import_source
+    from llamabench.data.sources import SOURCES
+
+    if folder is not None:
+        imported = import_source(what, folder)
+    elif what in SOURCES and not Path(what).is_file():
+        raise click.UsageError(f"Where are the files of {what}? Run `llamabench data import {what} FOLDER`.")
+    else:
+        imported = import_bundle(Path(what).expanduser())
+    _show_imported(imported, as_json=as_json)
+    return 0
+
+
+def _show_imported(imported: Sequence[Installed], *, as_json: bool) -> None:
     if as_json:
-        rows = [{"source": e.source, "edition": e.edition, "items": e.n_items, "sha256": e.sha256} for e in imported]
+        rows = [
+            {
+                "source": entry.source,
+                "edition": entry.edition,
+                "items": entry.n_items,
+                "sha256": entry.sha256,
+                "origin": entry.origin,
+            }
+            for entry in imported
+        ]
         click.echo(json.dumps(rows, indent=2))
-        return 0
-    for edition in imported:
-        click.echo(f"{edition.source} {edition.edition}: {edition.n_items:,} items from {len(edition.files)} files")
-        unknown = [file.path for file in edition.files if file.is_published is False]
+        return
+    for entry in imported:
+        click.echo(f"{entry.source} {entry.edition}: {entry.n_items:,} items from {len(entry.files)} files")
+        unknown = [file.path for file in entry.files if file.is_published is False]
         if unknown:
             click.echo(f"  not the publishers' own bytes: {', '.join(unknown)}", err=True)
+
+
+@command.command("export", short_help="Write imported data to one file, to carry it over.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("names", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+def export_files(file: Path, names: tuple[str, ...], *, as_json: bool) -> int:
+    """Write the data sets or editions NAMES, or all that is imported, to the bundle FILE.
+
+    On the other machine: llamabench data import FILE. The same data makes the same bytes.
+    """
+    from llamabench.data.bundle import export_bundle
+    from llamabench.units import format_bytes
+
+    bundle = export_bundle(file.expanduser(), names)
+    if as_json:
+        rows = [{"source": entry.source, "edition": entry.edition, "items": entry.n_items} for entry in bundle.editions]
+        click.echo(json.dumps({"path": str(bundle.path), "bytes": bundle.n_bytes, "editions": rows}, indent=2))
+        return 0
+    for entry in bundle.editions:
+        click.echo(f"{entry.source} {entry.edition}: {entry.n_items:,} items")
+    click.echo(f"Wrote {bundle.path}, {format_bytes(bundle.n_bytes)}. To bring it in: llamabench data import FILE")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class FoundEdition(NamedTuple):
     files: tuple[Found, ...]
 
 
-def locate_editions(source: Source, folder: Path) -> tuple[FoundEdition, ...]:
+def locate_editions(source: Source, folder: Path, only: Sequence[str] = ()) -> tuple[FoundEdition, ...]:
     """Finds and checks every edition of a data set that lies below a folder.
 
     A file is looked for where the publisher keeps it, then under its other names, in the folder itself first and then
@@ -42,7 +42,8 @@ def locate_editions(source: Source, folder: Path) -> tuple[FoundEdition, ...]:
 
     Args:
         source: The data set.
-        folder: The publishers' repository, a folder with the files flat, or a folder above either.
+        folder: The publishers' repository, a folder with the files flat, or a folder above either; or one file.
+        only: Names of the editions to look for, none for all.
 
     Returns:
         The editions, at least one.
@@ -50,10 +51,15 @@ def locate_editions(source: Source, folder: Path) -> tuple[FoundEdition, ...]:
     Raises:
         DataError: The folder holds no edition, or an edition lacks a file, or a file is not what it should be.
     """
-    if not folder.is_dir():
+    names: tuple[str, ...]
+    if folder.is_file():
+        folder, names = folder.parent, (folder.name,)
+    elif folder.is_dir():
+        names = tuple(_list_files(folder))
+    else:
         raise DataError(f"{folder} is not a folder. Name the folder that holds {source.title}: {source.url}")
-    names = tuple(_list_files(folder))
-    found = [_locate_edition(source, edition, folder, names) for edition in source.editions]
+    wanted = [edition for edition in source.editions if not only or edition.name in only]
+    found = [_locate_edition(source, edition, folder, names) for edition in wanted]
     editions = tuple(edition for edition in found if edition is not None)
     if not editions:
         raise DataError(_nothing_found(source, folder, names))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import BinaryIO, cast
 
 from llamabench.errors import DataError
 from llamabench.records import Json
@@ -39,6 +39,12 @@ class Row:
             raise self._wrong(name, "text that is not empty")
         return value
 
+    def optional_text(self, name: str) -> str | None:
+        """Returns a field that may be absent or empty, None where it is, and must be text otherwise."""
+        if self.fields.get(name) is None:
+            return None
+        return self.text(name) if self.text(name).strip() else None
+
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         """Returns a field that must be one of a few words."""
         value = self.text(name)
@@ -53,6 +59,20 @@ class Row:
             return int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._wrong(name, "a whole number")
+        return value
+
+    def decimal(self, name: str) -> float:
+        """Returns a field that must be a finite number."""
+        value = self._need(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self._wrong(name, "a number")
+        return float(value)
+
+    def flag(self, name: str) -> bool:
+        """Returns a field that must be true or false."""
+        value = self._need(name)
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false")
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -90,7 +110,7 @@ class Row:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Streams the objects of a JSON Lines file, gzipped or not, or of a file that is one JSON array.
+    """Streams the objects of a JSON Lines file, gzipped or not, of a file that is one JSON array, or of a Parquet file.
 
     Args:
         path: The file; what it is is read from its content, not from its name.
@@ -101,43 +121,74 @@ def read_rows(path: Path) -> Iterator[Row]:
     Raises:
         DataError: The file cannot be read, or a row is not a JSON object.
     """
-    with _open_text(path) as stream:
-        try:
-            first = stream.read(1)
-            stream.seek(0)
-            if first == "[":
-                yield from _array_rows(path, stream.read())
-            else:
-                yield from _line_rows(path, stream)
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as exc:
-            raise DataError(f"{path} cannot be read: {exc}.") from exc
+    with _open(path) as stream:
+        start = stream.read(4)
+        stream.seek(0)
+        if start == _PARQUET:
+            yield from _parquet_rows(path)
+        elif start.removeprefix(_BOM)[:1] == b"[":
+            yield from _array_rows(path, _decode(stream.read(), str(path)))
+        else:
+            yield from _line_rows(path, stream)
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
-    """Streams the rows of a CSV file with a header line.
+    """Streams the rows of a CSV file with a header line, or of a Parquet file.
 
     Args:
         path: The file, UTF-8 with or without a byte-order mark.
         columns: Columns that must be there.
 
     Yields:
-        The rows in order, every field a text.
+        The rows in order, every field of a CSV file a text.
 
     Raises:
-        DataError: The file cannot be read, or a column is missing.
+        DataError: The file cannot be read, a column is missing, or a row has more or fewer fields than the header.
     """
-    with _open_text(path) as stream:
-        reader = csv.DictReader(stream)
-        try:
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                found = ", ".join(reader.fieldnames or ()) or "nothing"
-                raise DataError(f"{path}: no column {', '.join(missing)} in the header (found: {found}).")
-            for number, fields in enumerate(reader, start=1):
-                place = f"{path}, line {reader.line_num}"
-                yield Row(place, number, {key: value or "" for key, value in fields.items() if key is not None})
-        except (OSError, UnicodeDecodeError, csv.Error) as exc:
-            raise DataError(f"{path}, near line {reader.line_num}, cannot be read: {exc}.") from exc
+    with _open(path) as stream:
+        if stream.read(4) == _PARQUET:
+            yield from (_need_columns(row, columns) for row in _parquet_rows(path))
+            return
+        stream.seek(0)
+        lines = (_decode(line, f"{path}, line {number}") for number, line in enumerate(stream, start=1))
+        yield from _table_rows(path, lines, columns)
+
+
+def _table_rows(path: Path, lines: Iterator[str], columns: tuple[str, ...]) -> Iterator[Row]:
+    reader = csv.reader(lines, strict=True)
+    try:
+        header = next(reader, [])
+        missing = [name for name in columns if name not in header]
+        if missing:
+            found = ", ".join(header) or "nothing"
+            raise DataError(f"{path}: no column {', '.join(missing)} in the header (found: {found}).")
+        for number, cells in enumerate((cells for cells in reader if cells), start=1):
+            place = f"{path}, line {reader.line_num}"
+            if len(cells) != len(header):
+                raise DataError(f"{place}: {len(cells)} fields, the header has {len(header)}.")
+            yield Row(place, number, dict(zip(header, cells, strict=True)))
+    except csv.Error as exc:
+        raise DataError(f"{path}, near line {reader.line_num}, cannot be read: {exc}.") from exc
+
+
+def _need_columns(row: Row, columns: tuple[str, ...]) -> Row:
+    missing = [name for name in columns if name not in row.fields]
+    if missing:
+        raise row.error(f"no column {', '.join(missing)} (found: {', '.join(row.fields)})")
+    return row
+
+
+def read_object(path: Path) -> Row:
+    """Reads a file that is one JSON object.
+
+    Raises:
+        DataError: The file cannot be read, or is something else.
+    """
+    with _open(path) as stream:
+        value = _parse(_decode(stream.read(), str(path)), path)
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is not a JSON object.")
+    return Row(str(path), 1, value)
 
 
 def is_pointer(path: Path) -> bool:
@@ -146,40 +197,58 @@ def is_pointer(path: Path) -> bool:
         return stream.read(24).startswith(b"version https://git-lfs")
 
 
+# --- bytes to rows ------------------------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"
+_PARQUET = b"PAR1"
+
+
 @contextmanager
-def _open_text(path: Path) -> Iterator[TextIO]:
+def _open(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file, unpacked where it is gzipped; whatever goes wrong while it is read names it."""
     try:
-        stream = path.open("rb")
-    except OSError as exc:
-        raise DataError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
-    with stream:
-        is_gzip = stream.read(2) == b"\x1f\x8b"
-        stream.seek(0)
-        binary = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if is_gzip else stream
-        yield TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+        with path.open("rb") as stream:
+            is_gzip = stream.read(2) == b"\x1f\x8b"
+            stream.seek(0)
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if is_gzip else stream
+    except (OSError, EOFError, zlib.error) as exc:
+        raise DataError(f"{path} cannot be read: {getattr(exc, 'strerror', None) or exc}.") from exc
+
+
+def _decode(data: bytes, place: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        byte = data[exc.start]
+        raise DataError(f"{place}: not UTF-8 text (byte 0x{byte:02x}). Save the file as UTF-8.") from exc
+
+
+def _parse(text: str, path: Path) -> Json:
+    try:
+        value: Json = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise DataError(f"{path} is not valid JSON: {exc}.") from exc
+    return value
 
 
 def _array_rows(path: Path, text: str) -> Iterator[Row]:
-    try:
-        entries = json.loads(text)
-    except ValueError as exc:
-        raise DataError(f"{path} is not valid JSON: {exc}.") from exc
-    for number, fields in enumerate(entries, start=1):
+    for number, fields in enumerate(cast(list[Json], _parse(text, path)), start=1):
         place = f"{path}, entry {number}"
         if not isinstance(fields, dict):
             raise DataError(f"{place}: not a JSON object.")
         yield Row(place, number, fields)
 
 
-def _line_rows(path: Path, stream: TextIO) -> Iterator[Row]:
+def _line_rows(path: Path, stream: BinaryIO) -> Iterator[Row]:
     number = 0
     for line_number, line in enumerate(stream, start=1):
-        if not line.strip():
-            continue
         place = f"{path}, line {line_number}"
+        text = _decode(line, place)
+        if not text.strip():
+            continue
         try:
-            fields = json.loads(line)
-        except ValueError as exc:
+            fields = json.loads(text)
+        except (ValueError, RecursionError) as exc:
             raise DataError(f"{place}: not valid JSON: {exc}.") from exc
         if not isinstance(fields, dict):
             raise DataError(f"{place}: not a JSON object.")
@@ -187,6 +256,25 @@ def _line_rows(path: Path, stream: TextIO) -> Iterator[Row]:
         yield Row(place, number, fields)
 
 
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as exc:
+        raise DataError(
+            f"{path} is a Parquet file, which needs pyarrow: pip install 'llamabench[parquet]'. "
+            "Or save it as JSON Lines."
+        ) from exc
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as table:
+            for batch in table.iter_batches(batch_size=1024):
+                for fields in batch.to_pylist():
+                    number += 1
+                    yield Row(f"{path}, row {number}", number, fields)
+    except (OSError, ValueError) as exc:
+        raise DataError(f"{path}, after row {number}, cannot be read: {exc}.") from exc
+
+
 def _shorten(value: Json) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."

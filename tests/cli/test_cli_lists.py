@@ -24,8 +24,9 @@ def write_published_data(folder: Path) -> None:
         for i in range(790)
     ]
     (folder / "mc_task.json").write_text(json.dumps(entries))
-    lines = "".join(f"A,Law,Question {i}?\n" for i in range(790))
-    (folder / "TruthfulQA.csv").write_text(f"Type,Category,Question\n{lines}")
+    header = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers"
+    lines = "".join(f"Adversarial,Law,Question {i}?,Yes,Yes; Aye,No\n" for i in range(790))
+    (folder / "TruthfulQA.csv").write_text(f"{header}\n{lines}")
 
 
 def words_of(text: str) -> str:

@@ -48,7 +48,7 @@ def test_rows_are_read_whatever_the_file_is_called(tmp_path: Path) -> None:
         (b"[1]", r"entry 1: not a JSON object"),
         (b"7\n", r"line 1: not a JSON object"),
         (b"[{]", r"is not valid JSON"),
-        (b'{"a": "\xff"}\n', r"cannot be read"),
+        (b'{"a": 1}\n{"a": "\xff"}\n', r"line 2: not UTF-8 text \(byte 0xff\)"),
         (gzip.compress(b'{"a": 1}\n' * 99)[:-20], r"cannot be read"),
     ],
 )
