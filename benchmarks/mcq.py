@@ -118,7 +118,7 @@ def run_ours(engine: Engine, benchmark: Benchmark) -> tuple[float, int]:
     chunks = selection.cut_chunks(benchmark.items, chunk_tokens)
     while True:
         while len(in_flight) < asking.IN_FLIGHT and (items := next(chunks, None)) is not None:
-            in_flight.append((items, engine.submit_score(list(map(request_of, items)))))
+            in_flight.append((items, engine.submit(list(map(request_of, items)))))
         if not in_flight:
             return time.perf_counter() - start, n_decoded
         items, future = in_flight.popleft()

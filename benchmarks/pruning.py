@@ -64,7 +64,7 @@ def answer(engine: Engine, chunks: list[list[ScoreRequest]], *, wants_winner: bo
     start = time.perf_counter()
     for chunk in chunks:
         asked = [replace(request, wants_winner=wants_winner) for request in chunk]
-        answers = engine.wait(engine.submit_score(asked))
+        answers = engine.wait(engine.submit(asked))
         results += [result for result in answers.results if isinstance(result, ScoreResult)]
         n_decoded += answers.n_decoded
     return Answered(results, n_decoded, time.perf_counter() - start)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from llamabench.engine.recovery import Scorer
-from llamabench.records import Item, ItemRow, Result, ScoreRequest
+from llamabench.engine.recovery import Asker
+from llamabench.records import GenerateRequest, Item, ItemRow, Request, Result
 from llamabench.results.rows import make_row
 from llamabench.suites.base import Suite
 
@@ -24,35 +25,84 @@ class ScoredChunk(NamedTuple):
     n_decoded: int
 
 
-def score_chunks(suite: Suite, chunks: Iterable[tuple[int, list[Item]]], scorer: Scorer) -> Iterator[ScoredChunk]:
-    """Asks for chunks of a suite and scores the answers, in order.
+@dataclass(slots=True)
+class _Talk:
+    """An item with what was asked and answered so far, and what is asked now."""
+
+    item: Item
+    pending: tuple[Request, ...]
+    requests: list[Request] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+    def take(self, results: Iterator[Result]) -> None:
+        """Takes the answers to what was asked."""
+        self.results += itertools.islice(results, len(self.pending))
+        self.requests += self.pending
+        self.pending = ()
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Items that are asked and stored together; each round asks those that have something to ask."""
+
+    first: int
+    talks: list[_Talk]
+    n_decoded: int = 0
+
+    @property
+    def open_talks(self) -> list[_Talk]:
+        return [talk for talk in self.talks if talk.pending]
+
+
+def score_chunks(
+    suite: Suite, chunks: Iterable[tuple[int, list[Item]]], asker: Asker, *, seed: int = 0
+) -> Iterator[ScoredChunk]:
+    """Asks for chunks of a suite and scores the answers, as the chunks are done.
+
+    An item may ask again once it knows the answers (`Suite.follow_up`); its chunk waits for it, others go on.
 
     Args:
         suite: The suite.
         chunks: The place of a chunk's first item, and its items.
-        scorer: Asks the engine.
+        asker: Asks the engine.
+        seed: The run's seed: texts are drawn from it and from what their request says.
 
     Raises:
         EngineError: The engine cannot be brought back.
     """
     waiting = iter(chunks)
-    in_flight: deque[tuple[int, list[Item]]] = deque()
+    in_flight: deque[_Chunk] = deque()
     while True:
-        for chunk in itertools.islice(waiting, IN_FLIGHT - len(in_flight)):
-            scorer.submit([_score_requests(item) for item in chunk[1]])
+        for first, items in itertools.islice(waiting, IN_FLIGHT - len(in_flight)):
+            chunk = _Chunk(first, [_Talk(item, _seeded(item.requests, seed)) for item in items])
+            asker.submit([talk.pending for talk in chunk.open_talks])
             in_flight.append(chunk)
         if not in_flight:
             return
-        answers = scorer.next()
-        first, items = in_flight.popleft()
+        answers = asker.next()
+        chunk = in_flight.popleft()
+        chunk.n_decoded += answers.n_decoded
         queue = iter(answers.results)
-        rows = [_score_item(suite, item, list(itertools.islice(queue, len(item.requests)))) for item in items]
-        yield ScoredChunk(first, rows, answers.n_decoded)
+        for talk in chunk.open_talks:
+            talk.take(queue)
+            talk.pending = _seeded(suite.follow_up(talk.item, talk.results), seed)
+        if chunk.open_talks:
+            asker.submit([talk.pending for talk in chunk.open_talks])
+            in_flight.append(chunk)
+        else:
+            yield ScoredChunk(chunk.first, [_score(suite, talk) for talk in chunk.talks], chunk.n_decoded)
 
 
-def _score_requests(item: Item) -> list[ScoreRequest]:
-    return [request for request in item.requests if isinstance(request, ScoreRequest)]
+def _seeded(requests: Sequence[Request], seed: int) -> tuple[Request, ...]:
+    return tuple(
+        replace(request, sampling=replace(request.sampling, seed=request.sampling.seed + seed))
+        if isinstance(request, GenerateRequest)
+        else request
+        for request in requests
+    )
 
 
-def _score_item(suite: Suite, item: Item, results: Sequence[Result]) -> ItemRow:
-    return make_row(suite.NAME, item, results, suite.score(item, results))
+def _score(suite: Suite, talk: _Talk) -> ItemRow:
+    return make_row(
+        suite.NAME, talk.item, talk.requests, results=talk.results, score=suite.score(talk.item, talk.results)
+    )

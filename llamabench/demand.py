@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from llamabench.records import Demand, GenerateRequest, Request
+from llamabench.records import Demand, GenerateRequest, Item, Request
 from llamabench.results.rows import request_text
 from llamabench.selection import BYTES_PER_TOKEN, generated_tokens, new_tokens, request_size
 
@@ -19,20 +19,21 @@ _CAUTION = 1.5
 """Tokens per estimated one that a context leaves room for, where nothing but the bytes is known."""
 
 
-def measure_demand(requests: Iterable[Request], count_tokens: Callable[[Sequence[Request]], Sequence[int]]) -> Demand:
+def measure_demand(items: Iterable[Item], count_tokens: Callable[[Sequence[Request]], Sequence[int]]) -> Demand:
     """Counts the tokens of the longest requests, and estimates those of all from their bytes.
 
     A request that proves longer all the same is reported, never cut.
 
     Args:
-        requests: All of them, in the order in which they will be asked.
+        items: All of them, in the order in which they will be asked.
         count_tokens: Tokens that each request needs in a context.
     """
     scored: list[tuple[int, int, Request]] = []
     generated: list[tuple[int, int, Request]] = []
     tie_break = itertools.count()
-    n_texts, n_prompt, n_generated, previous = 0, 0.0, 0, ""
-    for request in requests:
+    n_texts, n_prompt, n_generated, n_later, previous = 0, 0.0, 0, 0, ""
+    for request, later in ((request, item.follow_up_tokens) for item in items for request in item.requests):
+        n_later = max(n_later, later)
         heap = scored
         if isinstance(request, GenerateRequest):
             heap = generated
@@ -45,7 +46,7 @@ def measure_demand(requests: Iterable[Request], count_tokens: Callable[[Sequence
             heapq.heappush(heap, entry)
         else:
             heapq.heappushpop(heap, entry)
-    longest = [max(count_tokens([r for _, _, r in heap]), default=0) for heap in (scored, generated)]
+    longest = [max(count_tokens([r for _, _, r in heap]), default=-n_later) + n_later for heap in (scored, generated)]
     return Demand(
         longest_sequence=longest[0],
         longest_generation=longest[1],

@@ -40,7 +40,7 @@ def estimate_suite(suite: Suite, dataset: Dataset, *, limit: int | None, use_cha
     """
     n_items = min(dataset.n_items, limit or dataset.n_items)
     items = list(itertools.islice(suite.items(dataset, use_chat=use_chat), _MOST_READ))
-    demand = measure_demand((request for item in items for request in item.requests), estimate_tokens)
+    demand = measure_demand(items, estimate_tokens)
     ratio = n_items / max(len(items), 1)
     scaled = replace(
         demand,

@@ -21,7 +21,7 @@ from llamabench.benching import measure_speed
 from llamabench.data.cache import Dataset, data_folder, find_dataset
 from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
-from llamabench.engine.recovery import Scorer, open_with_less
+from llamabench.engine.recovery import Asker, open_with_less
 from llamabench.errors import EngineError, LlamabenchError, StoreError, UnknownNameError
 from llamabench.hardware.calibration import keep_speeds
 from llamabench.hardware.gguf import read_model
@@ -167,11 +167,11 @@ def run(options: RunOptions, progress: Progress) -> Run:
             progress.begin(stored)
             if options.is_benched:
                 _bench(stored, engine, progress)
-            scorer = _make_scorer(stored, engine, progress)
+            asker = _make_asker(stored, engine, progress)
             for task in tasks:
-                _run_suite(stored, task, scorer, progress)
+                _run_suite(stored, task, asker, progress)
             if options.n_audited:
-                exact = _make_scorer(stored, engine, progress, strategy="single")
+                exact = _make_asker(stored, engine, progress, strategy="single")
                 for task in tasks:
                     _audit_suite(stored, task, exact, progress, n_items=options.n_audited)
             stored.finish()
@@ -234,8 +234,7 @@ def _open_run(
                 stored.add_event("resumed", "The run was cut short and went on from the last stored chunk.")
                 undo.pop_all()
                 return stored
-        requests = (request for task in tasks for item in task.items() for request in item.requests)
-        demand = measure_demand(requests, engine.count_tokens)
+        demand = measure_demand((item for task in tasks for item in task.items()), engine.count_tokens)
         plan = make_plan(model, machine, demand, overrides=options.overrides)
         if options.is_exact:
             reason = "Every sequence is scored by itself, as asked for: slow, and nothing is shared."
@@ -341,7 +340,7 @@ def _bench(stored: Run, engine: Engine, progress: Progress) -> None:
 # --- one suite ----------------------------------------------------------------------------------
 
 
-def _make_scorer(stored: Run, engine: Engine, progress: Progress, *, strategy: StrategyName | None = None) -> Scorer:
+def _make_asker(stored: Run, engine: Engine, progress: Progress, *, strategy: StrategyName | None = None) -> Asker:
     def note(kind: str, text: str) -> None:
         stored.add_event(kind, text)
         progress.note(text)
@@ -352,17 +351,19 @@ def _make_scorer(stored: Run, engine: Engine, progress: Progress, *, strategy: S
 
     plan = replace(stored.info.plan, strategy=strategy or stored.info.plan.strategy)
     engine.use(plan)
-    return Scorer(engine, plan, note=note, replan=replan)
+    return Asker(engine, plan, note=note, replan=replan)
 
 
-def _run_suite(stored: Run, task: _Task, scorer: Scorer, progress: Progress) -> None:
+def _run_suite(stored: Run, task: _Task, asker: Asker, progress: Progress) -> None:
     name = task.suite.NAME
     done = stored.done_ids(name)
     n_total = len(task.chosen)
     n_done = len(done)
     progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=None)
     started = time.perf_counter()
-    for first, rows, n_decoded in score_chunks(task.suite, _missing_chunks(task, stored.info.plan, done), scorer):
+    for first, rows, n_decoded in score_chunks(
+        task.suite, _missing_chunks(task, stored.info.plan, done), asker, seed=stored.info.seed
+    ):
         seconds = time.perf_counter() - started
         stored.commit_chunk(name, rows, first=first, seconds=seconds)
         started = time.perf_counter()
@@ -380,22 +381,29 @@ def _missing_chunks(task: _Task, plan: Plan, done: set[str]) -> Iterator[tuple[i
         first += len(items)
 
 
-def _audit_suite(stored: Run, task: _Task, scorer: Scorer, progress: Progress, *, n_items: int) -> None:
-    """Scores some items again with a scorer that shares nothing, and stores how far the numbers are apart."""
+def _audit_suite(stored: Run, task: _Task, asker: Asker, progress: Progress, *, n_items: int) -> None:
+    """Scores some items again with an asker that shares nothing, and stores how far the numbers are apart."""
     suite = task.suite
     if any(one.suite == suite.NAME for one in stored.audits()):
         return
     rng = np.random.default_rng([stored.info.seed, *suite.NAME.encode(), 2])
     task = replace(task, winners_only=False)  # the check of what was pruned
-    items = list(selection.pick(task.items(), audit.draw_places(len(task.chosen), n_items, rng)))
+    places = [place for place, item in enumerate(task.items()) if _can_be_audited(item)]
+    drawn = [places[index] for index in audit.draw_places(len(places), n_items, rng)]
+    items = list(selection.pick(task.items(), drawn))
     wanted = {item.id for item in items}
     before = {row.id: row for row in stored.rows(suite.NAME) if row.id in wanted}
     chunks = ((number, [item]) for number, item in enumerate(items))
     pairs = []
-    for first, rows, _ in score_chunks(suite, chunks, scorer):
+    for first, rows, _ in score_chunks(suite, chunks, asker):
         pairs += [(before[row.id], row) for row in rows]
         progress.advance(f"audit of {suite.NAME}", n_done=first + 1, n_total=len(items), tokens_per_s=None)
     stored.save_audit(audit.compare_rows(suite.NAME, pairs))
+
+
+def _can_be_audited(item: Item) -> bool:
+    """Whether an item is scored by log-probabilities alone: texts are drawn, one way or the other."""
+    return all(isinstance(request, ScoreRequest) for request in item.requests) and not item.follow_up_tokens
 
 
 # --- scores -------------------------------------------------------------------------------------

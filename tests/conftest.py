@@ -175,7 +175,7 @@ class FakeEngine:
         self.script.calls.append("measure")
         return self.script.speed
 
-    def submit_score(self, requests: Sequence[ScoreRequest]) -> Future[Answers]:
+    def submit(self, requests: Sequence[ScoreRequest]) -> Future[Answers]:
         assert self.plan is not None
         assert self.plan.chunk_tokens, "a plan is set before anything is asked"
         self.script.asked.append([request.id for request in requests])

@@ -67,7 +67,7 @@ class Engine:
     """A model in a process of its own.
 
     llama.cpp ends its process on a failed assertion and often when memory runs out, so it never runs in the
-    caller's. Calls block; `submit_score` does not. When the process has ended, every call raises `EngineDiedError`
+    caller's. Calls block; `submit` does not. When the process has ended, every call raises `EngineDiedError`
     until `restart`.
 
     Args:
@@ -335,14 +335,16 @@ class Engine:
         """Digest of the chat template in use, None where there is none; opens the tokeniser alone."""
         return self._call(worker.template_sha256, self._tokenizer())
 
-    def submit_score(self, requests: Sequence[ScoreRequest]) -> Future[Answers]:
-        """Starts scoring requests; pass the future to `wait`."""
-        self._settle_strategy()
-        return self._submit(worker.score, self.spec, requests)
+    def submit(self, requests: Sequence[Request]) -> Future[Answers]:
+        """Starts scoring and generating; pass the future to `wait`."""
+        if any(isinstance(request, ScoreRequest) for request in requests):
+            self._settle_strategy()
+        return self._submit(worker.ask, self.spec, requests)
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult | Failure]:
         """Scores requests; one result each, in order."""
-        return self.wait(self.submit_score(requests)).results
+        results = self.wait(self.submit(requests)).results
+        return [result for result in results if not isinstance(result, GenerateResult)]
 
     def score_tokens(self, requests: Sequence[TokenRequest]) -> list[list[Scored]]:
         """Scores continuations given as tokens; needs no tokeniser.

@@ -1,6 +1,6 @@
 """What to do when the engine fails: start it again, ask again, ask for less, and find the item that it dies of.
 
-Knows no process: it is given something that opens, restarts and scores.
+Knows no process: it is given something that opens, restarts and answers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from llamabench.engine.shrinking import shrink
 from llamabench.errors import Death, EngineDiedError, EngineError, OutOfMemoryError
-from llamabench.records import Answers, Failure, Plan, ScoreRequest, ScoreResult, TextPrompt
+from llamabench.records import Answers, Failure, Plan, Request, Result, ScoreRequest, TextPrompt
 
 _T = TypeVar("_T")
 
@@ -30,11 +30,11 @@ _CONTROL = ScoreRequest("control", TextPrompt("The sea is"), (" blue", " green")
 Note = Callable[[str, str], None]
 """Takes the kind of something that happened, and what happened in words."""
 
-Items = tuple[tuple[ScoreRequest, ...], ...]
+Items = tuple[tuple[Request, ...], ...]
 """Requests, item by item: an item is answered whole or not at all."""
 
 
-class ScoringEngine(Protocol):
+class AskedEngine(Protocol):
     """What must be able to recover; `llamabench.engine.process.Engine` is one."""
 
     def open(self, plan: Plan) -> object:
@@ -43,8 +43,8 @@ class ScoringEngine(Protocol):
     def restart(self) -> None:
         """Starts afresh; what was submitted is lost."""
 
-    def submit_score(self, requests: Sequence[ScoreRequest]) -> Future[Answers]:
-        """Starts scoring."""
+    def submit(self, requests: Sequence[Request]) -> Future[Answers]:
+        """Starts scoring and generating."""
 
     def wait(self, future: Future[Answers]) -> Answers:
         """The answers."""
@@ -58,7 +58,7 @@ def cause_of(error: EngineError) -> Death:
 
 
 def open_with_less(
-    engine: ScoringEngine, plan: Plan, action: Callable[[Plan], _T], *, note: Note, is_dead: bool = False
+    engine: AskedEngine, plan: Plan, action: Callable[[Plan], _T], *, note: Note, is_dead: bool = False
 ) -> _T:
     """Does something that opens the model, with smaller plans while memory runs out.
 
@@ -120,13 +120,13 @@ class _Chunk:
 class _Answered:
     """An item, its results, and whether they are failures because the engine died of it."""
 
-    item: tuple[ScoreRequest, ...]
-    results: list[ScoreResult | Failure]
+    item: tuple[Request, ...]
+    results: list[Result]
     is_lost: bool = False
 
 
-class Scorer:
-    """Scores chunks in order, several under way at once, whatever happens to the engine.
+class Asker:
+    """Asks chunks in order, several under way at once, whatever happens to the engine.
 
     A chunk whose engine fails is asked once more; when memory ran out again, with a smaller plan; when it failed
     otherwise, in halves, down to the item that fails alone. Such an item becomes a `Failure`, provided that the
@@ -140,9 +140,7 @@ class Scorer:
         replan: Told of every smaller plan that is used from then on.
     """
 
-    def __init__(
-        self, engine: ScoringEngine, plan: Plan, *, note: Note, replan: Callable[[Plan], None] = lambda _: None
-    ):
+    def __init__(self, engine: AskedEngine, plan: Plan, *, note: Note, replan: Callable[[Plan], None] = lambda _: None):
         self._engine = engine
         self._plan = plan
         self._note = note
@@ -154,15 +152,15 @@ class Scorer:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def submit(self, items: Sequence[Sequence[ScoreRequest]]) -> None:
-        """Starts scoring a chunk, given as the requests of each of its items."""
+    def submit(self, items: Sequence[Sequence[Request]]) -> None:
+        """Starts on a chunk, given as the requests of each of its items."""
         chunk = _Chunk(tuple(map(tuple, items)))
         self._queue.append(chunk)
         self._send(chunk)
 
     def _send(self, chunk: _Chunk) -> None:
         try:
-            chunk.answers = self._engine.submit_score(_requests(chunk.items))
+            chunk.answers = self._engine.submit(_requests(chunk.items))
         except EngineError:
             # it is dead already, which shows when the oldest chunk is waited for
             chunk.answers = None
@@ -186,7 +184,7 @@ class Scorer:
             return answers
 
     def _ask(self, items: Items) -> Answers:
-        return self._engine.wait(self._engine.submit_score(_requests(items)))
+        return self._engine.wait(self._engine.submit(_requests(items)))
 
     def _revive(self, error: EngineError) -> None:
         self._n_restarts += 1
@@ -255,7 +253,7 @@ class Scorer:
         results = iter(answers.results)
         return [_Answered(item, list(itertools.islice(results, len(item)))) for item in items]
 
-    def _lose(self, item: tuple[ScoreRequest, ...], error: EngineError) -> _Answered:
+    def _lose(self, item: tuple[Request, ...], error: EngineError) -> _Answered:
         control = self._try(((_CONTROL,),))
         if isinstance(control, EngineError):
             raise error
@@ -263,5 +261,5 @@ class Scorer:
         return _Answered(item, [Failure(request.id, str(error)) for request in item], is_lost=True)
 
 
-def _requests(items: Items) -> list[ScoreRequest]:
+def _requests(items: Items) -> list[Request]:
     return [request for item in items for request in item]

@@ -25,6 +25,7 @@ from llamabench.records import (
     PackSpeed,
     Plan,
     Request,
+    Result,
     Scored,
     ScoreRequest,
     ScoreResult,
@@ -164,7 +165,7 @@ class Session:
             for pair in pairs
         ]
         scores = iter(strategy.score(sequences) if sequences else [])
-        results = [
+        results: list[Result] = [
             Failure(request.id, pairs) if isinstance(pairs, str) else self._result(request, pairs, scores)
             for request, pairs in zip(requests, encoded, strict=True)
         ]

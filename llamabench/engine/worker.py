@@ -195,6 +195,17 @@ def count_tokens(spec: ModelSpec, requests: Sequence[Request]) -> list[int]:
     return [session.count_tokens(request) for request in requests]
 
 
+def ask(spec: ModelSpec, requests: Sequence[Request]) -> Answers:
+    """Scores and generates; one result for each request, in order."""
+    scored = [request for request in requests if isinstance(request, ScoreRequest)]
+    generated = [request for request in requests if isinstance(request, GenerateRequest)]
+    scores = score(spec, scored) if scored else Answers([], 0)
+    texts = generate(spec, generated) if generated else []
+    n_written = sum(text.n_tokens for result in texts if isinstance(result, GenerateResult) for text in result.texts)
+    queues = {ScoreRequest: iter(scores.results), GenerateRequest: iter(texts)}
+    return Answers([next(queues[type(request)]) for request in requests], scores.n_decoded + n_written)
+
+
 def score(spec: ModelSpec, requests: Sequence[ScoreRequest]) -> Answers:
     """Scores requests; one result each, in order."""
     session = _open_for_scoring(spec)

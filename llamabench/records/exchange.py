@@ -147,15 +147,15 @@ class Failure:
     message: str
 
 
-class Answers(NamedTuple):
-    """Results in the order of their requests, and the tokens that were decoded for them."""
-
-    results: list[ScoreResult | Failure]
-    n_decoded: int
-
-
 TokenRequest = tuple[list[int], list[list[int]]]
 """A context and its continuations in tokens."""
 
 Request = ScoreRequest | GenerateRequest
 Result = ScoreResult | GenerateResult | Failure
+
+
+class Answers(NamedTuple):
+    """Results in the order of their requests, and the tokens that were decoded, or generated, for them."""
+
+    results: list[Result]
+    n_decoded: int

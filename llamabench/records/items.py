@@ -25,6 +25,7 @@ class Item:
         cluster: Items that share it were made from one template and are not independent.
         requests: What to ask the model, in order.
         facts: What scoring and summing up need beside the answers; stored with the item.
+        follow_up_tokens: Tokens that what is asked later may need beyond the longest of `requests`.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Item:
     cluster: str
     requests: tuple[Request, ...]
     facts: Facts
+    follow_up_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from llamabench.records import (
 )
 
 
-def make_row(suite: str, item: Item, results: Sequence[Result], score: ItemScore) -> ItemRow:
-    """The row of an item; `results` answer its requests, in order."""
+def make_row(
+    suite: str, item: Item, requests: Sequence[Request], *, results: Sequence[Result], score: ItemScore
+) -> ItemRow:
+    """The row of an item; `results` answer all that was asked for it, in order."""
     return ItemRow(
         suite=suite,
         id=item.id,
@@ -33,7 +35,7 @@ def make_row(suite: str, item: Item, results: Sequence[Result], score: ItemScore
         facts=item.facts,
         values=score.values,
         error=score.error,
-        exchanges=tuple(_exchange(*pair) for pair in zip(item.requests, results, strict=True)),
+        exchanges=tuple(_exchange(*pair) for pair in zip(requests, results, strict=True)),
     )
 
 

@@ -70,8 +70,17 @@ class Suite(Protocol):
         """
         ...
 
+    def follow_up(self, item: Item, results: Sequence[Result]) -> Sequence[Request]:
+        """What to ask next, given the answers so far; nothing when all is asked; never raises.
+
+        Args:
+            item: The item.
+            results: Answers to all that was asked for it, in order.
+        """
+        ...
+
     def score(self, item: Item, results: Sequence[Result]) -> ItemScore:
-        """Turns the answers to an item's requests, in their order, into its outcome and numbers; never raises.
+        """Turns the answers to all that was asked, in its order, into the item's outcome and numbers; never raises.
 
         Where a request asks for the winner alone, the numbers are those that this is enough for.
         """
@@ -91,6 +100,11 @@ class Suite(Protocol):
             DataError: There are no rows.
         """
         ...
+
+
+def ask_no_more(item: Item, results: Sequence[Result]) -> Sequence[Request]:
+    """The `follow_up` of suites that ask everything at once."""
+    return ()
 
 
 def find_fault(requests: Sequence[Request], results: Sequence[Result]) -> str | None:

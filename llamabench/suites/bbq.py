@@ -32,7 +32,7 @@ from llamabench.stats import (
     percentile_interval,
     resample_cluster_sums,
 )
-from llamabench.suites.base import Tally, find_best, find_fault, scored_continuations
+from llamabench.suites.base import Tally, ask_no_more, find_best, find_fault, scored_continuations
 from llamabench.suites.bbq_target import derive_label_type, derive_target_loc
 
 NAME: str = "bbq"
@@ -50,6 +50,8 @@ CHANCE: float | None = 1 / 3
 MAIN_METRICS: tuple[str, ...] = ("accuracy_ambig", "accuracy_disambig", "bias_ambig", "bias_disambig")
 WINNER_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("bbq",)
+
+follow_up = ask_no_more
 
 NO_PICK = -1
 """What `pick` holds for a tie."""

@@ -34,7 +34,7 @@ from llamabench.records import (
     ScoreRequest,
     TextPrompt,
 )
-from llamabench.suites.base import Tally, find_fault, scored_continuations
+from llamabench.suites.base import Tally, ask_no_more, find_fault, scored_continuations
 
 NAME: str = "preference"
 TITLE: str = "Preference agreement"
@@ -54,6 +54,8 @@ CHANCE: float | None = 0.5
 MAIN_METRICS: tuple[str, ...] = ("agreement_sum", "agreement_per_token", "agreement_length_matched")
 WINNER_METRICS: tuple[str, ...] = ("agreement_sum", "agreement_length_matched", "ties_sum")
 DATA_SOURCES: tuple[str, ...] = ("hh-rlhf", "hhh-alignment")
+
+follow_up = ask_no_more
 
 SIMILAR_LENGTH = 0.1
 """Two answers are of similar length when their token counts differ by less than this share of the longer one."""

@@ -202,7 +202,7 @@ def test_abort_is_told_in_its_own_words(demo_model: Path, capfd: pytest.CaptureF
 
 def test_kill_in_the_middle_of_work(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
     engine.score([QUESTION])
-    future = engine.submit_score(LONG_WORK)
+    future = engine.submit(LONG_WORK)
     time.sleep(0.2)
     assert not future.done()
     assert engine.process_id is not None
@@ -211,7 +211,7 @@ def test_kill_in_the_middle_of_work(engine: Engine, capfd: pytest.CaptureFixture
         with pytest.raises(EngineError, match=r"ended by SIGKILL\. The system .+ memory"):
             engine.wait(future)
     with pytest.raises(EngineError, match="SIGKILL"):
-        engine.submit_score([QUESTION])
+        engine.submit([QUESTION])
     assert capfd.readouterr() == ("", "")
 
 
@@ -220,7 +220,7 @@ def test_close_now_ends_work_in_progress(demo_model: Path, capfd: pytest.Capture
     engine.score([QUESTION])
     process_id = engine.process_id
     assert process_id is not None
-    future = engine.submit_score(LONG_WORK)
+    future = engine.submit(LONG_WORK)
     started = time.monotonic()
     engine.close(now=True)
     assert time.monotonic() - started < 2

@@ -18,7 +18,7 @@ from faults import POISON, FaultyEngine, eat, starve, starve_scoring
 from llamabench.engine import deaths, process
 from llamabench.engine.deaths import count_memory_kills, is_about_memory
 from llamabench.engine.process import PLAIN_PLAN, Engine
-from llamabench.engine.recovery import Scorer, open_with_less
+from llamabench.engine.recovery import Asker, open_with_less
 from llamabench.errors import EngineDiedError, EngineError, ModelFileError, OutOfMemoryError
 from llamabench.records import Answers, Failure, Plan, Scored, ScoreRequest, ScoreResult, TextPrompt
 
@@ -69,7 +69,7 @@ class ScriptedEngine:
         self._raise(self.fails_to_restart())
         self.is_dead = False
 
-    def submit_score(self, requests: Sequence[ScoreRequest]) -> Future[Answers]:
+    def submit(self, requests: Sequence[ScoreRequest]) -> Future[Answers]:
         if self.is_dead:
             raise KILL
         future: Future[Answers] = Future()
@@ -118,7 +118,7 @@ def poisoned(bad: str, error: EngineError = ABORT) -> Callable[[list[str]], Engi
 
 @dataclass
 class Told:
-    """What a scorer told."""
+    """What an asker told."""
 
     events: list[tuple[str, str]] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
@@ -136,18 +136,18 @@ def told() -> Told:
     return Told()
 
 
-def make_scorer(engine: ScriptedEngine | Engine, told: Told, plan: Plan = PLAIN_PLAN) -> Scorer:
-    return Scorer(engine, plan, note=told.note, replan=told.plans.append)
+def make_asker(engine: ScriptedEngine | Engine, told: Told, plan: Plan = PLAIN_PLAN) -> Asker:
+    return Asker(engine, plan, note=told.note, replan=told.plans.append)
 
 
-def score(scorer: Scorer, chunks: Sequence[str]) -> list[Answers]:
+def score(asker: Asker, chunks: Sequence[str]) -> list[Answers]:
     """Scores chunks, two at a time, as a run does."""
     answers: list[Answers] = []
     waiting = list(chunks)
-    while waiting or len(scorer):
-        while waiting and len(scorer) < 2:
-            scorer.submit(items(waiting.pop(0)))
-        answers.append(scorer.next())
+    while waiting or len(asker):
+        while waiting and len(asker) < 2:
+            asker.submit(items(waiting.pop(0)))
+        answers.append(asker.next())
     return answers
 
 
@@ -170,7 +170,7 @@ def without(bad: str) -> list[Answers]:
 
 def test_nothing_happens_while_all_is_well(told: Told) -> None:
     engine = ScriptedEngine()
-    assert score(make_scorer(engine, told), CHUNKS) == USUAL
+    assert score(make_asker(engine, told), CHUNKS) == USUAL
     assert (engine.n_restarts, told.events) == (0, [])
 
 
@@ -178,7 +178,7 @@ def test_nothing_happens_while_all_is_well(told: Told) -> None:
 @pytest.mark.parametrize("name", ["a", "k", "m", "q"])
 def test_a_failure_that_passes_changes_nothing(told: Told, error: EngineError, name: str) -> None:
     engine = ScriptedEngine(times(1, error, name=name))
-    assert score(make_scorer(engine, told), CHUNKS) == USUAL
+    assert score(make_asker(engine, told), CHUNKS) == USUAL
     assert told.events == [("restarted", f"The engine was restarted (once). {error}")]
     assert engine.opened == [PLAIN_PLAN]
     assert told.plans == []
@@ -186,15 +186,15 @@ def test_a_failure_that_passes_changes_nothing(told: Told, error: EngineError, n
 
 def test_kills_blame_nobody(told: Told) -> None:
     engine = ScriptedEngine(times(5, KILL, name="m"))
-    assert score(make_scorer(engine, told), CHUNKS) == USUAL
+    assert score(make_asker(engine, told), CHUNKS) == USUAL
     assert told.kinds == ["restarted"] * 5
     assert "(5 times so far)" in told.events[-1][1]
 
 
 def test_kills_without_end_end_the_run(told: Told) -> None:
-    scorer = make_scorer(ScriptedEngine(poisoned("m", KILL)), told)
+    asker = make_asker(ScriptedEngine(poisoned("m", KILL)), told)
     with pytest.raises(EngineError, match=r"The engine was ended 6 times in a row\. Ended by SIGKILL"):
-        score(scorer, CHUNKS)
+        score(asker, CHUNKS)
 
 
 def test_a_file_that_vanished_is_no_matter_of_trying_again(told: Told) -> None:
@@ -205,20 +205,20 @@ def test_a_file_that_vanished_is_no_matter_of_trying_again(told: Told) -> None:
 
     engine.fails_to_open = fail
     with pytest.raises(ModelFileError):
-        score(make_scorer(engine, told), CHUNKS)
+        score(make_asker(engine, told), CHUNKS)
 
 
 def test_a_start_that_is_killed_is_tried_again(told: Told) -> None:
     left = [KILL, KILL, ABORT]
     engine = ScriptedEngine(times(1, ABORT), fails_to_restart=lambda: left.pop() if left else None)
-    assert score(make_scorer(engine, told), CHUNKS) == USUAL
+    assert score(make_asker(engine, told), CHUNKS) == USUAL
     assert engine.n_restarts == 4
 
 
 def test_an_engine_that_never_starts_again_ends_the_run(told: Told) -> None:
     engine = ScriptedEngine(times(1, ABORT), fails_to_restart=lambda: ABORT)
     with pytest.raises(EngineDiedError):
-        score(make_scorer(engine, told), CHUNKS)
+        score(make_asker(engine, told), CHUNKS)
     assert engine.n_restarts == 2
 
 
@@ -229,7 +229,7 @@ def test_an_engine_that_never_starts_again_ends_the_run(told: Told) -> None:
 @pytest.mark.parametrize("error", [ABORT, HANG, REFUSED])
 def test_items_that_fail_are_named_and_others_do_not_notice(told: Told, bad: str, error: EngineError) -> None:
     engine = ScriptedEngine(poisoned(bad, error))
-    found = score(make_scorer(engine, told), CHUNKS)
+    found = score(make_asker(engine, told), CHUNKS)
     expected = [
         [replace(r, message=str(error)) if isinstance(r, Failure) else r for r in answers.results]
         for answers in without(bad)
@@ -243,9 +243,9 @@ def test_items_that_fail_are_named_and_others_do_not_notice(told: Told, bad: str
 
 def test_all_requests_of_an_item_are_lost_together(told: Told) -> None:
     engine = ScriptedEngine(poisoned(["b2"]))  # type: ignore[arg-type]
-    scorer = make_scorer(engine, told)
-    scorer.submit([item("a", 2), item("b", 3), item("c")])
-    results = scorer.next().results
+    asker = make_asker(engine, told)
+    asker.submit([item("a", 2), item("b", 3), item("c")])
+    results = asker.next().results
     assert [r.id for r in results] == ["a", "a1", "b", "b1", "b2", "c"]
     assert [isinstance(r, Failure) for r in results] == [False, False, True, True, True, False]
     assert "lost" in told.kinds
@@ -253,7 +253,7 @@ def test_all_requests_of_an_item_are_lost_together(told: Told) -> None:
 
 def test_a_chunk_that_fails_only_as_a_whole_is_scored_in_parts(told: Told) -> None:
     engine = ScriptedEngine(lambda names: ABORT if len(names) == 8 else None)
-    found = score(make_scorer(engine, told), CHUNKS)
+    found = score(make_asker(engine, told), CHUNKS)
     assert [r.id for r in found[0].results] == list("abcdefgh")
     assert not any(isinstance(r, Failure) for answers in found for r in answers.results)
     assert found[1:] == USUAL[1:]
@@ -262,13 +262,13 @@ def test_a_chunk_that_fails_only_as_a_whole_is_scored_in_parts(told: Told) -> No
 
 def test_an_engine_that_answers_nothing_blames_no_item(told: Told) -> None:
     engine = ScriptedEngine()
-    scorer = make_scorer(engine, told)
-    scorer.submit(items("ab"))
-    scorer.next()
+    asker = make_asker(engine, told)
+    asker.submit(items("ab"))
+    asker.next()
     engine.fails = lambda _: ABORT
-    scorer.submit(items("cd"))
+    asker.submit(items("cd"))
     with pytest.raises(EngineDiedError, match="GGML_ASSERT"):
-        scorer.next()
+        asker.next()
     assert "lost" not in told.kinds
 
 
@@ -278,7 +278,7 @@ def test_an_engine_that_answers_nothing_blames_no_item(told: Told) -> None:
 def test_memory_that_stays_short_shrinks_the_plan_for_good(told: Told) -> None:
     engine = ScriptedEngine()
     engine.fails = lambda _: NO_MEMORY if engine.opened[-1:] in ([], [PLAIN_PLAN]) else None
-    assert score(make_scorer(engine, told), CHUNKS) == USUAL
+    assert score(make_asker(engine, told), CHUNKS) == USUAL
     assert told.kinds == ["restarted", "restarted", "shrunk"]
     (plan,) = told.plans
     assert plan.scoring.n_batch < PLAIN_PLAN.scoring.n_batch
@@ -290,7 +290,7 @@ def test_memory_short_while_opening_shrinks_too(told: Told) -> None:
     engine = ScriptedEngine(
         times(1, KILL), fails_to_open=lambda plan: POLITE_NO_MEMORY if plan.scoring.n_ubatch > 64 else None
     )
-    assert score(make_scorer(engine, told), CHUNKS) == USUAL
+    assert score(make_asker(engine, told), CHUNKS) == USUAL
     assert told.kinds == ["restarted", "shrunk", "shrunk"]
     assert [plan.scoring.n_ubatch for plan in told.plans] == [64]
 
@@ -298,7 +298,7 @@ def test_memory_short_while_opening_shrinks_too(told: Told) -> None:
 def test_memory_that_never_suffices_ends_the_run(told: Told) -> None:
     engine = ScriptedEngine(lambda _: NO_MEMORY)
     with pytest.raises(EngineError, match=r"smallest plan \(0 layers .+ 64 tokens\).+bad_alloc.+Close other programs"):
-        score(make_scorer(engine, told), CHUNKS)
+        score(make_asker(engine, told), CHUNKS)
 
 
 def test_opening_tries_smaller_plans(told: Told) -> None:
@@ -429,20 +429,20 @@ def test_kills_by_the_kernels_count(
 def test_a_stopped_process_is_ended_and_replaced(engine: Engine, told: Told, demo_model: Path) -> None:
     expected = engine.score(QUESTIONS)
     with Engine(demo_model, engine.spec.plan, watchdog_s=0.4) as watched:
-        scorer = make_scorer(watched, told, watched.spec.plan or PLAIN_PLAN)
+        asker = make_asker(watched, told, watched.spec.plan or PLAIN_PLAN)
         watched.open(watched.spec.plan or PLAIN_PLAN)
         work = [[request] for request in QUESTIONS] * 60
-        scorer.submit(work)
+        asker.submit(work)
         assert watched.process_id is not None
         while not watched._read_pulse()[1]:
             time.sleep(0.001)
         os.kill(watched.process_id, signal.SIGSTOP)
         started = time.monotonic()
-        answers = scorer.next()
+        answers = asker.next()
         assert len(answers.results) == len(work)
         assert time.monotonic() - started < 10
-        scorer.submit([[request] for request in QUESTIONS])
-        assert scorer.next().results == expected
+        asker.submit([[request] for request in QUESTIONS])
+        assert asker.next().results == expected
     assert told.kinds == ["restarted"]
     assert "for more than 0.4 s" in told.events[0][1]
 
@@ -451,13 +451,13 @@ def test_a_stopped_process_is_ended_and_replaced(engine: Engine, told: Told, dem
 def test_a_bad_item_among_good_ones(demo_model: Path, engine: Engine, told: Told, fault: str) -> None:
     expected = engine.score(QUESTIONS)
     with FaultyEngine(demo_model, engine.spec.plan) as faulty:
-        scorer = make_scorer(faulty, told, engine.spec.plan or PLAIN_PLAN)
-        scorer.submit([[request] for request in (*QUESTIONS[:5], bad_question(fault), *QUESTIONS[5:])])
+        asker = make_asker(faulty, told, engine.spec.plan or PLAIN_PLAN)
+        asker.submit([[request] for request in (*QUESTIONS[:5], bad_question(fault), *QUESTIONS[5:])])
         if fault == "memory_error":
             with pytest.raises(EngineError, match="Memory ran out, also with the smallest plan"):
-                scorer.next()
+                asker.next()
             return
-        results = scorer.next().results
+        results = asker.next().results
     assert [r for r in results if r.id != "bad"] == expected
     assert isinstance(results[5], Failure)
     assert told.kinds.count("lost") == 1
@@ -496,12 +496,12 @@ def test_no_memory_for_a_context(demo_model: Path, told: Told) -> None:
 def test_no_memory_in_the_middle_of_work(engine: Engine, told: Told) -> None:
     expected = engine.score(QUESTIONS)
     engine.wait(engine._executor.submit(starve))
-    scorer = make_scorer(engine, told, engine.spec.plan or PLAIN_PLAN)
+    asker = make_asker(engine, told, engine.spec.plan or PLAIN_PLAN)
     long = ScoreRequest("long", TextPrompt("and so on " * 90), tuple(f" {n} dogs" for n in range(60)))
-    scorer.submit([[replace(long, id=str(n))] for n in range(60)])
-    scorer.submit([[request] for request in QUESTIONS])
-    assert len(scorer.next().results) == 60
-    assert scorer.next().results == expected
+    asker.submit([[replace(long, id=str(n))] for n in range(60)])
+    asker.submit([[request] for request in QUESTIONS])
+    assert len(asker.next().results) == 60
+    assert asker.next().results == expected
     assert told.kinds in ([], ["restarted"])  # nothing where the process had enough already
     assert all("bad_alloc" in text or "emory" in text for _, text in told.events)
 
@@ -542,9 +542,9 @@ def test_the_kernel_ends_the_process_for_want_of_memory(engine: Engine, told: To
         with pytest.raises(EngineDiedError, match="SIGKILL. The system kills the largest process") as caught:
             engine.wait(future)
         assert caught.value.is_out_of_memory
-    scorer = make_scorer(engine, told, engine.spec.plan or PLAIN_PLAN)
-    scorer.submit([[request] for request in QUESTIONS])
-    assert scorer.next().results == expected
+    asker = make_asker(engine, told, engine.spec.plan or PLAIN_PLAN)
+    asker.submit([[request] for request in QUESTIONS])
+    assert asker.next().results == expected
     assert told.kinds == ["restarted"]
 
 
@@ -557,15 +557,15 @@ def test_the_process_is_the_first_to_go(engine: Engine) -> None:
 
 def test_kills_from_another_thread_while_it_works(engine: Engine, told: Told) -> None:
     expected = engine.score(QUESTIONS)
-    scorer = make_scorer(engine, told, engine.spec.plan or PLAIN_PLAN)
+    asker = make_asker(engine, told, engine.spec.plan or PLAIN_PLAN)
     killed = threading.Timer(0.05, lambda: os.kill(engine.process_id or 0, signal.SIGKILL))
     killed.start()
     for _ in range(2):
-        scorer.submit([[request] for request in QUESTIONS])
+        asker.submit([[request] for request in QUESTIONS])
     found = []
     for _ in range(60):
-        scorer.submit([[request] for request in QUESTIONS])
-        found.append(scorer.next().results)
+        asker.submit([[request] for request in QUESTIONS])
+        found.append(asker.next().results)
     killed.join()
     assert all(results == expected for results in found)
     assert told.kinds == ["restarted"]

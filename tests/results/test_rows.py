@@ -27,12 +27,12 @@ CHAT = ChatPrompt((Message("system", "Be kind."), Message("user", "Hi")), "Well"
 
 def exchanges_of(request: Request, result: Result) -> tuple[Exchange, ...]:
     item = Item("1", "g", "c", (request,), {"label": 1})
-    return make_row("suite", item, [result], ItemScore("scored", {"x": 1.0})).exchanges
+    return make_row("suite", item, item.requests, results=[result], score=ItemScore("scored", {"x": 1.0})).exchanges
 
 
 def test_a_row_has_the_item_and_its_score() -> None:
     item = Item("1", "Age", "Age-3", (), {"label": 1})
-    row = make_row("bbq", item, [], ItemScore("errored", error="No answer."))
+    row = make_row("bbq", item, item.requests, results=[], score=ItemScore("errored", error="No answer."))
     assert (row.suite, row.id, row.group, row.cluster, row.facts) == ("bbq", "1", "Age", "Age-3", {"label": 1})
     assert (row.outcome, row.error, row.values, row.exchanges) == ("errored", "No answer.", {}, ())
 
@@ -76,7 +76,7 @@ def test_a_failure_keeps_the_question() -> None:
 def test_each_request_has_one_result() -> None:
     item = Item("1", "g", "c", (ScoreRequest("1", TextPrompt("Q"), ("a",)),), {})
     with pytest.raises(ValueError, match="shorter"):
-        make_row("suite", item, [], ItemScore("errored"))
+        make_row("suite", item, item.requests, results=[], score=ItemScore("errored"))
 
 
 def test_the_text_of_a_request() -> None:
