@@ -77,7 +77,8 @@ def bench_model(
     Raises:
         LlamabenchError: The model cannot be read, does not fit, or cannot be timed.
     """
-    model, machine = read_model(path), read_machine()
+    servers = overrides.rpc_servers if plan is None else tuple(dict.fromkeys(plan.rpc_servers))
+    model, machine = read_model(path), read_machine(rpc_servers=servers)
     plan = plan or make_plan(model, machine, _demand(options, overrides), overrides=overrides)
     with Engine(model.path) as engine:
         plan, speed = measure_speed(engine, plan, options, note=lambda _, text: say(text), say=say)

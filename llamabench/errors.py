@@ -23,8 +23,22 @@ class OutOfMemoryError(EngineError):
     """Memory ran out for a model, a context or a decode, and llama.cpp lived to say so."""
 
 
-Death = Literal["failed", "memory", "hung", "killed"]
-"""Why the engine's process ended: by itself, for want of memory, held up for too long, or by somebody's signal."""
+class ServerError(EngineError):
+    """An RPC server does not answer, or not as it should.
+
+    Args:
+        message: What to tell a person.
+        address: The server, None where several may be meant.
+    """
+
+    def __init__(self, message: str, address: str | None = None):
+        super().__init__(message)
+        self.address = address
+
+
+Death = Literal["failed", "memory", "hung", "killed", "server"]
+"""Why the engine's process ended: by itself, for want of memory, held up for too long, by somebody's signal, or because
+an RPC server left it."""
 
 
 class EngineDiedError(EngineError):

@@ -22,7 +22,7 @@ from llamabench.data.cache import Dataset, data_folder, find_dataset
 from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
 from llamabench.engine.recovery import Asker, open_with_less
-from llamabench.errors import EngineError, LlamabenchError, StoreError, UnknownNameError
+from llamabench.errors import EngineError, LlamabenchError, ServerError, StoreError, UnknownNameError
 from llamabench.hardware.calibration import keep_speeds
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.machine import read_machine
@@ -220,7 +220,7 @@ def _choose(suite: Suite, dataset: Dataset, options: RunOptions, *, use_chat: bo
 def _open_run(
     options: RunOptions, model: ModelFacts, tasks: Sequence[_Task], *, engine: Engine, template: str | None
 ) -> Run:
-    machine = read_machine()
+    machine, absence = _look_around(options.overrides.rpc_servers)
     choices = tuple(task.choice for task in tasks)
     run_id = _run_id(options, model, machine, choices=choices, template=template)
     existing = list(itertools.takewhile(holds_run, _folders(options.out, model, run_id)))
@@ -234,6 +234,8 @@ def _open_run(
                 stored.add_event("resumed", "The run was cut short and went on from the last stored chunk.")
                 undo.pop_all()
                 return stored
+        if absence is not None:
+            raise absence
         demand = measure_demand((item for task in tasks for item in task.items()), engine.count_tokens)
         plan = make_plan(model, machine, demand, overrides=options.overrides)
         if options.is_exact:
@@ -263,6 +265,14 @@ def _open_run(
         stored.replace_info(replace(info, plan=measured))
         undo.pop_all()
     return stored
+
+
+def _look_around(rpc_servers: Sequence[str]) -> tuple[Machine, ServerError | None]:
+    """The machine with its servers; where one is absent, without them, and why: a run under way may need none."""
+    try:
+        return read_machine(rpc_servers=rpc_servers), None
+    except ServerError as exc:
+        return read_machine(), exc
 
 
 def _find_unfinished(folders: Sequence[Path]) -> Run | None:
@@ -302,7 +312,7 @@ def _run_id(
         __version__,
         model.fingerprint,
         # another processor, device or build of llama.cpp gives other last digits: its answers are not mixed with these
-        [machine.cpu, machine.llama_cpp_commit, *(device.description for device in machine.devices)],
+        [machine.cpu, machine.llama_cpp_commit, *(d.description for d in machine.devices if d.backend != "RPC")],
         [[c.name, c.version, c.edition, c.n_items, c.data_sha256] for c in choices],
         options.limit,
         options.seed,

@@ -240,5 +240,5 @@ def engine_script(monkeypatch: pytest.MonkeyPatch) -> EngineScript:
     monkeypatch.setattr(FakeEngine, "script", script, raising=False)
     for module in (runner, benching):
         monkeypatch.setattr(module, "Engine", FakeEngine)
-        monkeypatch.setattr(module, "read_machine", lambda: SMALL_MACHINE)
+        monkeypatch.setattr(module, "read_machine", lambda **_: SMALL_MACHINE)
     return script

@@ -151,11 +151,10 @@ def test_errors_import_nothing_of_llamabench() -> None:
     assert [found for found in own_imports() if part_of(found.file) == "errors"] == []
 
 
-def test_only_the_data_folder_could_ever_use_the_network() -> None:
+def test_only_pulled_data_and_named_servers_could_ever_use_the_network() -> None:
     network = {"socket", "ssl", "http", "urllib", "requests", "httpx", "huggingface_hub", "datasets", "ftplib"}
     used = {found.file for found in all_imports() if found.module.split(".")[0] in network}
-    assert {file for file in used if part_of(file) != "data"} == set()
-    assert {file for file in used if part_of(file) == "data"} == {"data/pulling.py"}
+    assert used == {"data/pulling.py", "engine/servers.py"}
 
 
 def test_only_the_engine_touches_llama_cpp() -> None:

@@ -358,7 +358,7 @@ def test_another_machine_or_llama_cpp_does_not_go_on_with_it(
     unfinished = cut_short(options, engine_script, 2)
     machine = runner.read_machine()
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "read_machine", lambda: replace(machine, **change))
+        patch.setattr(runner, "read_machine", lambda **_: replace(machine, **change))
         assert finish(options) != unfinished
     assert finish(options) == unfinished
 
@@ -368,7 +368,7 @@ def test_memory_that_is_free_at_the_moment_makes_no_other_run(
 ) -> None:
     unfinished = cut_short(options, engine_script, 2)
     machine = replace(runner.read_machine(), ram_available_bytes=1 << 33, notes=("Busy.",))
-    monkeypatch.setattr(runner, "read_machine", lambda: machine)
+    monkeypatch.setattr(runner, "read_machine", lambda **_: machine)
     assert finish(options) == unfinished
 
 

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "data": "llamabench.cli.data",
     "models": "llamabench.cli.models",
     "doctor": "llamabench.cli.doctor",
+    "rpc-server": "llamabench.cli.rpc_server",
 }
 """Modules of the commands; each has a Click command called `command`, and is imported when it is needed."""
 

@@ -59,7 +59,7 @@ def command(
     facts = read_model(find_model(model).path, is_header_enough=True)
     outlook = look_ahead(
         facts,
-        _choose_machine(cards, vram_bytes, ram_bytes),
+        _choose_machine(cards, vram_bytes, ram_bytes, rpc_servers=overrides.rpc_servers),
         _estimate_suites(suites, limit=limit, use_chat=facts.has_chat_template),
         overrides=overrides,
         is_imagined=bool(cards or vram_bytes),
@@ -81,13 +81,16 @@ def command(
     return 0 if outlook.plan else 1
 
 
-def _choose_machine(cards: tuple[str, ...], vram_bytes: tuple[int, ...], ram_bytes: int | None) -> Machine:
+def _choose_machine(
+    cards: tuple[str, ...], vram_bytes: tuple[int, ...], ram_bytes: int | None, *, rpc_servers: tuple[str, ...]
+) -> Machine:
     from llamabench.hardware.catalogue import find_card
     from llamabench.hardware.imagined import imagine_machine
     from llamabench.hardware.machine import read_machine
 
     found = [find_card(name) for name in cards]
-    return imagine_machine(read_machine(), cards=found, vram_bytes=vram_bytes, ram_bytes=ram_bytes)
+    here = read_machine(rpc_servers=rpc_servers)
+    return imagine_machine(here, cards=found, vram_bytes=vram_bytes, ram_bytes=ram_bytes)
 
 
 def _estimate_suites(names: tuple[str, ...], *, limit: int | None, use_chat: bool) -> list[SuiteDemand]:

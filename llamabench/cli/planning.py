@@ -50,6 +50,16 @@ def _read_shares(_context: click.Context, _option: click.Parameter, text: str | 
     return shares
 
 
+def _read_servers(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Reads addresses of servers, each once."""
+    from llamabench.engine.servers import parse_address
+
+    for text in texts:
+        if parse_address(text) is None:
+            raise click.BadParameter(f"{text!r} is no HOST:PORT. Write 192.168.1.5:50052 or workshop:50052.")
+    return tuple(dict.fromkeys(text.strip() for text in texts))
+
+
 _OPTIONS = (
     click.option(
         "--gpu-layers", "n_gpu_layers", callback=_read_count, metavar="N|all", help="Layers on devices, 0 for none."
@@ -70,6 +80,14 @@ _OPTIONS = (
     ),
     click.option(
         "--ram-limit", "ram_limit_bytes", callback=read_size, metavar="SIZE", help="Most in the host's memory."
+    ),
+    click.option(
+        "--rpc",
+        "rpc_servers",
+        multiple=True,
+        callback=_read_servers,
+        metavar="HOST:PORT",
+        help="Connect to an rpc-server and use its devices too; repeat for several.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Whether memory was what a process died of: by llama.cpp's words, and by the kernel's count."""
+"""What a process died of: memory or a server, by llama.cpp's words, and by the kernel's count."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ _WORDS = re.compile(
 """How llama.cpp b0c1e57 (ggml-alloc.c, ggml-backend.cpp, ggml-cuda.cu, ggml-vulkan.cpp, ggml-metal) and the C++ library
 say that there was no memory; status -2 is `llama_decode`'s for it."""
 
+_WEIGHT_WORDS = re.compile(r"error loading model: .*(unable to|failed to|cannot) allocate", re.IGNORECASE)
+"""How `llama_model_load` says that weights found no room."""
+
+_SERVER_WORDS = re.compile(r"Remote RPC server crashed|Failed to connect to|RPC handshake failed")
+"""How ggml-rpc.cpp ends the process when a server has left or refuses it; no server is named once it was connected."""
+
 _KERNEL_COUNTS = Path("/proc/vmstat")
 
 
@@ -26,6 +32,24 @@ def is_about_memory(words: str) -> bool:
     False
     """
     return _WORDS.search(words) is not None
+
+
+def is_about_weights(words: str) -> bool:
+    """Whether a last message says that weights found no room.
+
+    >>> is_about_weights("llama_model_load: error loading model: unable to allocate CUDA0 buffer")
+    True
+    """
+    return _WEIGHT_WORDS.search(words) is not None
+
+
+def is_about_server(words: str) -> bool:
+    """Whether a last message says that an RPC server left.
+
+    >>> is_about_server("ggml-rpc.cpp:507: Remote RPC server crashed or returned malformed response")
+    True
+    """
+    return _SERVER_WORDS.search(words) is not None
 
 
 def count_memory_kills() -> int | None:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from llamabench.engine import worker
-from llamabench.engine.deaths import count_memory_kills, is_about_memory
+from llamabench.engine.deaths import count_memory_kills, is_about_memory, is_about_server
 from llamabench.engine.watchdog import Watchdog
 from llamabench.errors import Death, EngineDiedError, EngineError, LlamabenchError, OutOfMemoryError
 from llamabench.records import (
@@ -60,6 +60,8 @@ PLAIN_PLAN = Plan(
 
 
 def _cause(words: str) -> Death:
+    if is_about_server(words):
+        return "server"
     return "memory" if is_about_memory(words) else "failed"
 
 
@@ -224,7 +226,7 @@ class Engine:
             )
         if self._abort_file.exists():
             words = self._abort_file.read_text(encoding="utf-8", errors="replace")
-            return EngineDiedError(f"llama.cpp gave up on {path}: {words}", _cause(words))
+            return EngineDiedError(f"llama.cpp gave up on {path}: {words}{self._say_servers(words)}", _cause(words))
         code = self._exit_code()
         words = self._last_line()
         if not self._is_ready:
@@ -244,6 +246,11 @@ class Engine:
         elif name in ("SIGTERM", "SIGINT", "SIGHUP"):
             cause = "killed"
         return EngineDiedError(f"The process that ran {path} was ended by {name}.{words}", cause)
+
+    def _say_servers(self, words: str) -> str:
+        """Which servers may be meant, in brackets; nothing where none is."""
+        servers = dict.fromkeys(self.spec.plan.rpc_servers if self.spec.plan else ())
+        return f" ({' or '.join(servers)})" if is_about_server(words) and servers else ""
 
     def _exit_code(self) -> int | None:
         """How the process ended; None where it does not say so within some seconds."""
@@ -292,7 +299,7 @@ class Engine:
             try:
                 check = self._call(worker.check_strategy, self.spec)
             except EngineDiedError as exc:
-                if exc.is_out_of_memory or name == names[-1]:
+                if exc.cause in ("memory", "server") or name == names[-1]:
                     raise
                 reasons.append(f"Scoring {name} ended the process in a probe: {exc}")
                 self.restart()

@@ -6,14 +6,16 @@ Knows no process: it is given something that opens, restarts and answers.
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from llamabench.engine.shrinking import shrink
-from llamabench.errors import Death, EngineDiedError, EngineError, OutOfMemoryError
+from llamabench.engine.deaths import is_about_weights
+from llamabench.engine.shrinking import move_to_host, shrink, without_server
+from llamabench.errors import Death, EngineDiedError, EngineError, OutOfMemoryError, ServerError
 from llamabench.records import Answers, Failure, Plan, Request, Result, ScoreRequest, TextPrompt
 
 _T = TypeVar("_T")
@@ -22,7 +24,11 @@ _MOST_KILLS = 5
 """Times in a row that somebody else may end the process; nothing asked of it is to blame."""
 
 _MOST_SHRINKS = 6
-"""Smaller plans tried for one trouble: about two for the batches, one for the sequences, three for the layers."""
+"""Smaller plans tried for one trouble: about two for the batches, one for the sequences, two for the layers, and at
+last all layers on the host."""
+
+_WAITS_S = (1.0, 4.0)
+"""Pauses before a server that left is looked for again; then the run goes on without it."""
 
 _CONTROL = ScoreRequest("control", TextPrompt("The sea is"), (" blue", " green"))
 """What any model can be asked: an engine that fails on it is itself at fault, not an item."""
@@ -51,16 +57,18 @@ class AskedEngine(Protocol):
 
 
 def cause_of(error: EngineError) -> Death:
-    """Why an engine failed; `failed` for everything that is neither memory, time nor a signal."""
+    """Why an engine failed; `failed` for everything that is neither memory, time, a signal nor a server."""
     if isinstance(error, OutOfMemoryError):
         return "memory"
+    if isinstance(error, ServerError):
+        return "server"
     return error.cause if isinstance(error, EngineDiedError) else "failed"
 
 
 def open_with_less(
     engine: AskedEngine, plan: Plan, action: Callable[[Plan], _T], *, note: Note, is_dead: bool = False
 ) -> _T:
-    """Does something that opens the model, with smaller plans while memory runs out.
+    """Does something that opens the model, with smaller plans while memory runs out, and without servers that left.
 
     Args:
         engine: The engine.
@@ -75,7 +83,7 @@ def open_with_less(
     Raises:
         EngineError: It cannot be opened, however small the plan.
     """
-    n_kills = n_failures = n_shrinks = 0
+    n_kills = n_failures = n_shrinks = n_waits = 0
     while True:
         try:
             if is_dead:
@@ -88,6 +96,10 @@ def open_with_less(
                 n_shrinks += 1
                 plan = _shrink_or_raise(plan, exc, n_shrinks=n_shrinks, note=note)
                 continue
+            if cause == "server" and plan.rpc_servers:
+                plan = _wait_or_go_without(plan, exc, n_waits=n_waits, note=note)
+                n_waits += 1
+                continue
             n_kills += cause == "killed"
             n_failures += cause != "killed"
             if not isinstance(exc, EngineDiedError) or n_kills > _MOST_KILLS or n_failures > 1:
@@ -96,7 +108,11 @@ def open_with_less(
 
 
 def _shrink_or_raise(plan: Plan, error: EngineError, *, n_shrinks: int, note: Note) -> Plan:
-    smaller = shrink(plan) if n_shrinks <= _MOST_SHRINKS else None
+    smaller = None
+    if n_shrinks < _MOST_SHRINKS:
+        smaller = shrink(plan, is_loading=is_about_weights(str(error)))
+    elif n_shrinks == _MOST_SHRINKS:
+        smaller = move_to_host(plan) or shrink(plan)
     if smaller is None:
         raise EngineError(
             f"Memory ran out, also with the smallest plan ({_describe(plan)}): {error} "
@@ -104,6 +120,20 @@ def _shrink_or_raise(plan: Plan, error: EngineError, *, n_shrinks: int, note: No
         ) from error
     note("shrunk", f"{smaller.reasons[-1]} {error}")
     return smaller
+
+
+def _wait_or_go_without(plan: Plan, error: EngineError, *, n_waits: int, note: Note) -> Plan:
+    if n_waits < len(_WAITS_S):
+        note("waited", f"The engine is started again in {_WAITS_S[n_waits]:g} s. {error}")
+        time.sleep(_WAITS_S[n_waits])
+        return plan
+    return _go_without(plan, error, note=note)
+
+
+def _go_without(plan: Plan, error: EngineError, *, note: Note) -> Plan:
+    less = without_server(plan, error.address if isinstance(error, ServerError) else None)
+    note("moved", f"{less.reasons[-1]} {error}")
+    return less
 
 
 def _describe(plan: Plan) -> str:
@@ -128,10 +158,10 @@ class _Answered:
 class Asker:
     """Asks chunks in order, several under way at once, whatever happens to the engine.
 
-    A chunk whose engine fails is asked once more; when memory ran out again, with a smaller plan; when it failed
-    otherwise, in halves, down to the item that fails alone. Such an item becomes a `Failure`, provided that the
-    engine still answers a plain question, and the rest of its chunk is scored together without it: results depend
-    on the chunk and its bad items alone, not on how these were found.
+    A chunk whose engine fails is asked once more; when memory ran out again, with a smaller plan; when a server left
+    again, without servers; when it failed otherwise, in halves, down to the item that fails alone. Such an item
+    becomes a `Failure`, provided that the engine still answers a plain question, and the rest of its chunk is scored
+    together without it: results depend on the chunk and its bad items alone, not on how these were found.
 
     Args:
         engine: The engine.
@@ -205,9 +235,15 @@ class Asker:
     def _recover(self, items: Items) -> Answers:
         outcome = self._try(items)
         for n_shrinks in itertools.count(1):
-            if isinstance(outcome, Answers) or cause_of(outcome) != "memory":
+            if isinstance(outcome, Answers):
                 break
-            self._open(_shrink_or_raise(self._plan, outcome, n_shrinks=n_shrinks, note=self._note))
+            cause = cause_of(outcome)
+            if cause == "memory":
+                self._open(_shrink_or_raise(self._plan, outcome, n_shrinks=n_shrinks, note=self._note))
+            elif cause == "server" and self._plan.rpc_servers:
+                self._open(_go_without(self._plan, outcome, note=self._note))
+            else:
+                break
             outcome = self._try(items)
         return outcome if isinstance(outcome, Answers) else self._divide_and_gather(items)
 

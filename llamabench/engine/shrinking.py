@@ -1,4 +1,4 @@
-"""A plan that needs less memory than another, for when memory ran out: pure."""
+"""A plan that asks for less than another, for when memory ran out or a server left: pure."""
 
 from __future__ import annotations
 
@@ -12,20 +12,67 @@ _LESS = 4
 """Batches become this much smaller at once: opening a model takes long, so a few steps must go far."""
 
 
-def shrink(plan: Plan) -> Plan | None:
+def shrink(plan: Plan, *, is_loading: bool = False) -> Plan | None:
     """A plan that needs less memory: smaller batches, then fewer sequences at a time, then fewer layers on devices.
 
     What a sequence needs stays: the length of the context and the type of its cache. Results change in their last
     digits, as they do on another machine.
 
+    Args:
+        plan: The plan.
+        is_loading: Whether memory ran out for weights, which only fewer layers on devices make fewer.
+
     Returns:
         The plan, its last reason saying what is smaller; None when nothing is left to give up.
     """
-    for less in (_with_smaller_batches(plan), _with_fewer_sequences(plan), _with_fewer_layers(plan)):
+    steps = (_with_smaller_batches, _with_fewer_sequences, _with_fewer_layers)
+    for step in (_with_fewer_layers, *steps) if is_loading else steps:
+        less = step(plan)
         if less is not None:
-            # what was expected did not come true, and nobody has looked again
-            return replace(less, expected_bytes={}, reasons=(*plan.reasons, f"Memory ran out: {_change(plan, less)}."))
+            return _with_reason(less, f"Memory ran out: {_change(plan, less)}.")
     return None
+
+
+def move_to_host(plan: Plan) -> Plan | None:
+    """The same plan with every layer on the host; None where they are there already."""
+    if plan.n_gpu_layers == 0:
+        return None
+    less = _on_host(plan)
+    return _with_reason(less, f"Memory ran out: {_change(plan, less)}.")
+
+
+def without_server(plan: Plan, address: str | None) -> Plan:
+    """The same plan with a server's layers on the host; what other devices hold stays.
+
+    Args:
+        plan: A plan that uses servers.
+        address: The server, None for all of them.
+
+    Returns:
+        The plan, its last reason saying what became of the layers.
+    """
+    left = {server for server in plan.rpc_servers if address in (None, server)}
+    shares = plan.tensor_split or (1.0,) * len(plan.rpc_servers)
+    owners = (*plan.rpc_servers, *(None for _ in shares))  # a device beyond the servers' is the machine's own
+    kept = tuple(share for share, owner in zip(shares, owners, strict=False) if owner not in left)
+    n_layers = round(plan.n_gpu_layers * sum(kept) / sum(shares))
+    less = _on_host(plan)
+    if n_layers:
+        servers = tuple(server for server in plan.rpc_servers if server not in left)
+        less = replace(plan, n_gpu_layers=n_layers, tensor_split=kept if len(kept) > 1 else (), rpc_servers=servers)
+    n_moved = plan.n_gpu_layers - n_layers
+    return _with_reason(
+        less, f"{' and '.join(sorted(left))} is not used any more: {n_moved} layers run on the host instead."
+    )
+
+
+def _on_host(plan: Plan) -> Plan:
+    return replace(plan, n_gpu_layers=0, n_cpu_moe=0, tensor_split=(), rpc_servers=())
+
+
+def _with_reason(plan: Plan, reason: str) -> Plan:
+    """What was expected did not come true, and nobody has looked again."""
+    return replace(plan, expected_bytes={}, layout=(), is_exact_layout=False, reasons=(*plan.reasons, reason))
 
 
 def _with_smaller_batches(plan: Plan) -> Plan | None:
@@ -73,7 +120,7 @@ def _with_fewer_layers(plan: Plan) -> Plan | None:
     if plan.n_gpu_layers <= 0:
         return None
     n_layers = plan.n_gpu_layers // 2
-    return replace(plan, n_gpu_layers=n_layers, tensor_split=plan.tensor_split if n_layers else ())
+    return replace(plan, n_gpu_layers=n_layers) if n_layers else _on_host(plan)
 
 
 def _change(before: Plan, after: Plan) -> str:

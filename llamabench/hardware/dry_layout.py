@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -164,9 +165,9 @@ class DryLayouts:
         formula = self._formulas.lay_out(placement, context)
         parts = [*formula.devices, formula.host]
         computed = {part.device: 0 for part in parts}
+        owners = _buffer_owners(self._devices)
         for name, size in answer.compute_bytes.items():
-            owner = next((d.name for d in self._devices if name.split("[")[0] == d.name), HOST)
-            computed[owner] += size + _ROUNDING_BYTES
+            computed[owners.get(name, HOST)] += size + _ROUNDING_BYTES
         cache = sum(answer.cache_bytes) + _ROUNDING_BYTES * len(answer.cache_bytes)
         expected = sum(part.context_bytes for part in parts)
         ratio = cache / expected if expected else 0.0
@@ -175,6 +176,19 @@ class DryLayouts:
             for part in parts
         )
         return Layout(tuple(devices), host, is_exact=True, flash_attention=answer.flash_attention)
+
+
+def _buffer_owners(devices: Sequence[Device]) -> dict[str, str]:
+    """The device that a buffer lies on, by the buffer's name; that on a server is called by its place there."""
+    owners: dict[str, str] = {}
+    n_on_server: Counter[str] = Counter()
+    for device in devices:
+        buffer = device.name
+        if device.backend == "RPC":
+            buffer = f"RPC{n_on_server[device.description]}[{device.description}]"
+            n_on_server[device.description] += 1
+        owners[buffer] = device.name
+    return owners
 
 
 def _with_larger_compute(one: DeviceBytes, other: DeviceBytes) -> DeviceBytes:

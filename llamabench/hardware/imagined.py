@@ -23,7 +23,7 @@ def imagine_machine(
         ram_bytes: Its memory, all of it free; None for that of this machine, as it is free now.
 
     Returns:
-        The machine. Without cards, its devices are those of this one.
+        The machine. Without cards, its devices are those of this one; devices on servers stay in any case.
     """
     machine = here
     if ram_bytes is not None:
@@ -34,7 +34,8 @@ def imagine_machine(
         f"The graphics are not of this machine; the processor is ({here.cpu}, {here.n_performance_cores} cores used). "
         "Operations that a driver leaves to the processor are not foreseen."
     )
-    devices = tuple(_make_devices(cards, vram_bytes, ram_bytes or here.ram_total_bytes))
+    servers = [device for device in here.devices if device.backend == "RPC"]
+    devices = (*servers, *_make_devices(cards, vram_bytes, ram_bytes or here.ram_total_bytes))
     return replace(machine, devices=devices, notes=(note,))
 
 

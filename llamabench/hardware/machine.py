@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import multiprocessing
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from llamabench.engine import worker
-from llamabench.errors import LlamabenchError
+from llamabench.errors import EngineError, LlamabenchError, ServerError
 from llamabench.hardware.cards import mark_displays, read_cards
 from llamabench.hardware.memory import read_memory
 from llamabench.hardware.nvidia import NvidiaFacts, is_library_installed, merge_nvidia, read_nvidia
 from llamabench.hardware.processor import read_cpu_name, read_performance_cores, read_processor
-from llamabench.hardware.rebuilding import machine_notes
+from llamabench.hardware.rebuilding import machine_notes, server_notes
 from llamabench.hardware.surroundings import is_container, is_wsl, pick_environment, read_battery
 from llamabench.records import Card, Machine
 
@@ -31,18 +32,26 @@ _ROOT = Path("/")
 _UNKNOWN = "unknown"
 
 
-def read_machine(root: Path = _ROOT) -> Machine:
-    """Reads what a run can use of this computer, at this moment.
+def read_machine(root: Path = _ROOT, *, rpc_servers: Sequence[str] = ()) -> Machine:
+    """Reads what a run can use of this computer, and of servers on others, at this moment.
 
     Devices are asked for in a child process, because a broken driver may end the process that asks.
 
     Args:
         root: Where `/proc`, `/sys` and `/dev` are looked for.
+        rpc_servers: Addresses of servers whose devices are to be used too.
 
     Returns:
         The machine. Where devices cannot be read there are none, and a note says why.
+
+    Raises:
+        ServerError: A server does not answer, or not as it should.
+        EngineError: Servers cannot be used at all.
     """
-    facts, failure = ask_in_child(_read_backend)
+    read = functools.partial(_read_backend, tuple(rpc_servers)) if rpc_servers else _read_backend
+    facts, failure = ask_in_child(read)
+    if failure and rpc_servers:
+        raise EngineError(f"The devices of {', '.join(rpc_servers)} cannot be used. {failure}")
     devices = facts.devices if facts else ()
     memory = read_memory(root)
     nvidia = _read_nvidia(read_cards(root))
@@ -67,7 +76,7 @@ def read_machine(root: Path = _ROOT) -> Machine:
         is_container=is_container(root),
         environment=pick_environment(os.environ),
     )
-    return replace(machine, notes=machine_notes(machine))
+    return replace(machine, notes=(*server_notes(machine.devices), *machine_notes(machine)))
 
 
 def ask_in_child(read: Callable[[], BackendFacts]) -> tuple[BackendFacts | None, str | None]:
@@ -78,9 +87,14 @@ def ask_in_child(read: Callable[[], BackendFacts]) -> tuple[BackendFacts | None,
 
     Returns:
         What it returned and None, or None and a sentence on why it returned nothing.
+
+    Raises:
+        ServerError: From the function.
     """
     try:
         return _call_in_child(read), None
+    except ServerError:
+        raise
     except BrokenProcessPool:
         return None, (
             "llama.cpp ended its process when it was asked for devices, most likely in a graphics driver: "
@@ -109,11 +123,11 @@ def _read_nvidia(cards: tuple[Card, ...]) -> NvidiaFacts:
     return NvidiaFacts(merge_nvidia(cards, facts.cards), facts.failure)
 
 
-def _read_backend() -> BackendFacts:
+def _read_backend(rpc_servers: Sequence[str] = ()) -> BackendFacts:
     """Runs in the child; only there llama.cpp is loaded."""
-    from llamabench.engine.llama import read_backend
+    from llamabench.engine.llama import read_backend, server_devices
 
-    return read_backend()
+    return read_backend(server_devices(rpc_servers))
 
 
 def _binding_version() -> str:

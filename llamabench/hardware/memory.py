@@ -63,6 +63,11 @@ def read_memory(root: Path) -> Memory:
     )
 
 
+def read_available_bytes() -> int:
+    """Bytes of main memory that can be taken without swapping, at this moment."""
+    return read_memory(Path("/")).available_bytes
+
+
 def parse_meminfo(text: str) -> Memory | None:
     r"""Reads `/proc/meminfo`.
 

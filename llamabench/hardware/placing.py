@@ -43,6 +43,11 @@ def offload_devices(machine: Machine) -> tuple[Device, ...]:
     return (*servers, *(cards or [device for device in integrated if device.backend == integrated[0].backend]))
 
 
+def server_of_each(devices: Sequence[Device]) -> tuple[str, ...]:
+    """The address of its server for each RPC device."""
+    return tuple(device.description for device in devices if device.backend == "RPC")
+
+
 def shares_memory(device: Device) -> bool:
     """Whether a device's memory is the host's own."""
     return device.kind == "igpu" or device.backend in _UNIFIED_BACKENDS

@@ -11,7 +11,7 @@ from llamabench.errors import PlanError
 from llamabench.hardware.contexts import CPU_BATCH, GPU_BATCH, HYBRID_BATCH, Contexts, shrinking_contexts
 from llamabench.hardware.forecast import Forecast
 from llamabench.hardware.layout import HOST, FormulaLayouts, Layout, Layouts, Placement
-from llamabench.hardware.placing import Placed, Placer, Room
+from llamabench.hardware.placing import Placed, Placer, Room, offload_devices, server_of_each
 from llamabench.hardware.reasons import say_does_not_fit, say_reasons
 from llamabench.records import Demand, DeviceBytes, Machine, ModelFacts, Overrides, Plan
 
@@ -162,6 +162,7 @@ def _make_plan(model: ModelFacts, machine: Machine, demand: Demand, *, overrides
         n_gpu_layers=placement.n_gpu_layers,
         tensor_split=placement.shares if is_offloaded and len(placement.shares) > 1 else (),
         n_cpu_moe=placement.n_cpu_moe if is_offloaded else 0,
+        rpc_servers=server_of_each(offload_devices(machine)) if is_offloaded else (),
         n_threads=overrides.n_threads or (min(threads, _OFFLOAD_THREADS) if is_full else threads),
         scoring=contexts.scoring,
         generation=contexts.generation,
@@ -206,7 +207,11 @@ def _refusal(
     needed = placer.ask(smallest, Placement(n_gpu_layers if n_devices else 0, shares, overrides.n_cpu_moe or 0))
     nearest = None
     if overrides != NO_OVERRIDES:
-        free = Overrides(vram_limit_bytes=overrides.vram_limit_bytes, ram_limit_bytes=overrides.ram_limit_bytes)
+        free = Overrides(
+            vram_limit_bytes=overrides.vram_limit_bytes,
+            ram_limit_bytes=overrides.ram_limit_bytes,
+            rpc_servers=overrides.rpc_servers,
+        )
         try:
             nearest = plan_run(model, machine, demand, overrides=free, layouts=layouts) if free != overrides else None
         except PlanError:

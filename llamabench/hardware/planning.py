@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from llamabench.engine.process import PLAIN_PLAN
 from llamabench.hardware.dry_layout import DryLayouts
-from llamabench.hardware.placing import offload_devices
+from llamabench.hardware.placing import offload_devices, server_of_each
 from llamabench.hardware.planner import NO_OVERRIDES, plan_run
 from llamabench.records import Demand, Machine, ModelFacts, Overrides, Plan
 
@@ -34,9 +34,13 @@ def make_plan(
     Raises:
         PlanError: As `plan_run`.
     """
+    devices = offload_devices(machine)
     settings = replace(
-        PLAIN_PLAN, kv_type=overrides.kv_type or "f16", flash_attention=overrides.flash_attention or "auto"
+        PLAIN_PLAN,
+        kv_type=overrides.kv_type or "f16",
+        flash_attention=overrides.flash_attention or "auto",
+        rpc_servers=server_of_each(devices),
     )
-    with DryLayouts(model, offload_devices(machine), settings, are_virtual=is_virtual) as layouts:
+    with DryLayouts(model, devices, settings, are_virtual=is_virtual) as layouts:
         plan = plan_run(model, machine, demand, overrides=overrides, layouts=layouts)
         return plan if layouts.note is None else replace(plan, reasons=(*plan.reasons, layouts.note))

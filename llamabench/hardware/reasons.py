@@ -96,7 +96,8 @@ def say_does_not_fit(
 
 def describe_flags(plan: Plan) -> str:
     """The options that make the same plan again."""
-    flags = [f"--gpu-layers {plan.n_gpu_layers}"]
+    flags = [f"--rpc {address}" for address in dict.fromkeys(plan.rpc_servers)]
+    flags.append(f"--gpu-layers {plan.n_gpu_layers}")
     if plan.n_cpu_moe:
         flags.append(f"--cpu-moe {plan.n_cpu_moe}")
     if plan.tensor_split:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from llamabench.records import Card, Device, Machine, Vendor
+from llamabench.units import format_bytes
 
 _BACKENDS: dict[Vendor, tuple[str, ...]] = {
     "NVIDIA": ("CUDA", "Vulkan"),
@@ -101,6 +102,19 @@ def silent_devices(machine: Machine) -> tuple[Remedy, ...]:
         for device in machine.devices
         if device.kind in ("gpu", "igpu") and device.total_bytes == 0
     )
+
+
+def server_notes(devices: Sequence[Device]) -> tuple[str, ...]:
+    """Where the devices of RPC servers are, and how much they say is free."""
+    return tuple(_server_note(device) for device in devices if device.backend == "RPC")
+
+
+def _server_note(device: Device) -> str:
+    where = f"{device.name} is on the server {device.description}"
+    if device.free_bytes < device.total_bytes:
+        return f"{where}: {format_bytes(device.free_bytes)} of {format_bytes(device.total_bytes)} are free there."
+    # ggml's processor and some drivers report what is installed, others what they were told to offer
+    return f"{where}: all of its {format_bytes(device.total_bytes)} are free, it says. If not, use --vram-limit."
 
 
 def explain_failure(failure: str, machine: Machine, toolbox: Toolbox) -> Remedy:

@@ -166,6 +166,7 @@ class Overrides:
         kv_type: Type of the KV cache; anything but `f16` changes results.
         vram_limit_bytes: Most that each device may hold.
         ram_limit_bytes: Most that the host may hold.
+        rpc_servers: Addresses of servers whose devices are used beside this machine's own.
     """
 
     n_gpu_layers: int | None = None
@@ -180,6 +181,7 @@ class Overrides:
     kv_type: str | None = None
     vram_limit_bytes: int | None = None
     ram_limit_bytes: int | None = None
+    rpc_servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ class Plan:
         n_gpu_layers: Layers on devices, the output layer counted; 0 keeps all on the processor.
         tensor_split: Share of each device, empty to leave it to llama.cpp.
         n_cpu_moe: Layers, from the first on, whose experts stay on the host although the layer is on a device.
+        rpc_servers: The address of its server for each RPC device; these devices come before the machine's own.
         n_threads: Processor threads.
         scoring: The context for log-probabilities.
         generation: The context for generated text.
@@ -237,6 +240,7 @@ class Plan:
     strategy: StrategyName | Literal["auto"] = "auto"
     chunk_tokens: int = 2048
     n_cpu_moe: int = 0
+    rpc_servers: tuple[str, ...] = ()
     kv_type: str = "f16"
     flash_attention: Literal["auto", "on", "off"] = "auto"
     is_mapped: bool = True

@@ -90,8 +90,10 @@ _STRATEGIES = {
 
 def _describe_plan(plan: Plan) -> tuple[Pair, ...]:
     split = ", ".join(f"{share:g}" for share in plan.tensor_split)
+    servers = ", ".join(dict.fromkeys(plan.rpc_servers))
     return (
         Pair("Layers on devices", f"{plan.n_gpu_layers}{f' (split {split})' if split else ''}"),
+        *([Pair("RPC servers", servers)] if servers else []),
         Pair("Threads", str(plan.n_threads)),
         Pair("Scoring", _describe_context(plan.scoring)),
         Pair("Generation", _describe_context(plan.generation)),

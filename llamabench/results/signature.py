@@ -26,6 +26,7 @@ def make_signature(info: RunInfo, choice: SuiteChoice) -> str:
         "how": plan.strategy,
         "pack": plan.pack_tokens,
         "ngl": plan.n_gpu_layers,
+        **({"rpc": len(plan.rpc_servers)} if plan.rpc_servers else {}),
         "llama.cpp": info.machine.llama_cpp_commit,
         "llamabench": info.llamabench,
     }

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from faults import POISON, FaultyEngine, eat, starve, starve_scoring
 
-from llamabench.engine import deaths, process
+from llamabench.engine import deaths, process, recovery
 from llamabench.engine.deaths import count_memory_kills, is_about_memory
 from llamabench.engine.process import PLAIN_PLAN, Engine
 from llamabench.engine.recovery import Asker, open_with_less
-from llamabench.errors import EngineDiedError, EngineError, ModelFileError, OutOfMemoryError
+from llamabench.errors import EngineDiedError, EngineError, ModelFileError, OutOfMemoryError, ServerError
 from llamabench.records import Answers, Failure, Plan, Scored, ScoreRequest, ScoreResult, TextPrompt
 
 ABORT = EngineDiedError("GGML_ASSERT(false) failed.")
@@ -313,6 +313,66 @@ def test_opening_tries_smaller_plans(told: Told) -> None:
     assert opened.n_gpu_layers == 16
     assert opened.scoring.n_ctx == plan.scoring.n_ctx
     assert set(told.kinds) == {"shrunk"}
+
+
+def test_the_last_of_smaller_plans_keeps_everything_on_the_host(told: Told) -> None:
+    engine = ScriptedEngine(fails_to_open=lambda plan: NO_MEMORY if plan.n_gpu_layers else None)
+    plan = replace(PLAIN_PLAN, n_gpu_layers=65)
+    scorer = make_asker(engine, told, plan)
+    engine.fails = times(1, KILL)
+    assert score(scorer, CHUNKS) == USUAL
+    assert [plan.n_gpu_layers for plan in engine.opened] == [65, 65, 65, 65, 32, 16, 0]
+
+
+# --- servers ------------------------------------------------------------------------------------
+
+ON_SERVERS = replace(PLAIN_PLAN, n_gpu_layers=4, tensor_split=(1.0, 3.0), rpc_servers=("a:1", "b:1"))
+LEFT = EngineDiedError("Remote RPC server crashed.", "server")
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long a server was waited for."""
+    waited: list[float] = []
+    monkeypatch.setattr(recovery.time, "sleep", waited.append)
+    return waited
+
+
+def test_a_server_that_comes_back_is_used_again(told: Told, pauses: list[float]) -> None:
+    left = [ServerError("No server.", "a:1")]
+    engine = ScriptedEngine(times(1, LEFT, name="k"), fails_to_open=lambda _: left.pop() if left else None)
+    assert score(make_asker(engine, told, ON_SERVERS), CHUNKS) == USUAL
+    assert told.kinds == ["restarted", "waited"]
+    assert told.plans == []
+    assert pauses == [1.0]
+
+
+def test_a_server_that_stays_away_is_done_without(told: Told, pauses: list[float]) -> None:
+    def fails_to_open(plan: Plan) -> EngineError | None:
+        return ServerError("No server at a:1.", "a:1") if "a:1" in plan.rpc_servers else None
+
+    engine = ScriptedEngine(times(1, LEFT, name="k"), fails_to_open=fails_to_open)
+    assert score(make_asker(engine, told, ON_SERVERS), CHUNKS) == USUAL
+    assert told.kinds == ["restarted", "waited", "waited", "moved"]
+    assert told.events[-1][1] == "a:1 is not used any more: 1 layers run on the host instead. No server at a:1."
+    (plan,) = told.plans
+    assert (plan.n_gpu_layers, plan.rpc_servers) == (3, ("b:1",))
+    assert pauses == [1.0, 4.0]
+
+
+def test_a_server_that_dies_of_every_question_is_to_blame_not_the_item(told: Told, pauses: list[float]) -> None:
+    engine = ScriptedEngine()
+    engine.fails = lambda names: LEFT if "k" in names and (not engine.opened or engine.opened[-1].rpc_servers) else None
+    assert score(make_asker(engine, told, ON_SERVERS), CHUNKS) == USUAL
+    assert told.kinds == ["restarted", "restarted", "moved"]
+    assert told.plans[-1].rpc_servers == ()
+    assert pauses == []
+
+
+def test_a_server_is_not_waited_for_by_a_plan_that_has_none(told: Told) -> None:
+    engine = ScriptedEngine(fails_to_open=lambda _: ServerError("Built without RPC."))
+    with pytest.raises(ServerError, match="Built without RPC"):
+        open_with_less(engine, PLAIN_PLAN, engine.open, note=told.note)
 
 
 # --- words --------------------------------------------------------------------------------------

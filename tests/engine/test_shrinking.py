@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llamabench.engine.process import PLAIN_PLAN, Engine
-from llamabench.engine.shrinking import shrink
+from llamabench.engine.shrinking import move_to_host, shrink, without_server
 from llamabench.records import ContextPlan, Plan
 
 
@@ -94,3 +95,50 @@ def test_llama_cpp_takes_every_step(demo_model: Path) -> None:
             engine.open(plan)
             ((scored,),) = engine.score_tokens([([1, 2, 3], [[4, 5]])])
             assert len(scored.token_logprobs) == 2
+
+
+# --- layers on devices --------------------------------------------------------------------------
+
+
+def test_weights_that_find_no_room_cost_layers_not_batches() -> None:
+    plan = replace(PLAIN_PLAN, n_gpu_layers=33)
+    less = shrink(plan, is_loading=True)
+    assert less is not None
+    assert (less.n_gpu_layers, less.scoring) == (16, plan.scoring)
+    on_host = shrink(replace(PLAIN_PLAN, n_gpu_layers=0), is_loading=True)
+    assert on_host is not None
+    assert on_host.scoring.n_batch < plan.scoring.n_batch
+
+
+def test_at_last_all_layers_move_to_the_host() -> None:
+    plan = replace(PLAIN_PLAN, n_gpu_layers=33, n_cpu_moe=4, tensor_split=(1.0, 2.0), rpc_servers=("a:1",))
+    less = move_to_host(plan)
+    assert less is not None
+    assert (less.n_gpu_layers, less.n_cpu_moe, less.tensor_split, less.rpc_servers) == (0, 0, (), ())
+    assert less.reasons[-1] == "Memory ran out: layers on devices cut from 33 to 0."
+    assert move_to_host(less) is None
+
+
+@pytest.mark.parametrize(
+    ("servers", "shares", "left", "expected"),
+    [
+        (("a:1",), (), "a:1", (0, (), ())),
+        (("a:1",), (12.0, 18.0), "a:1", (18, (), ())),
+        (("a:1", "b:1"), (10.0, 20.0), "a:1", (20, (), ("b:1",))),
+        (("a:1", "b:1"), (10.0, 20.0), "b:1", (10, (), ("a:1",))),
+        (("a:1", "b:1"), (10.0, 20.0), None, (0, (), ())),
+        (("a:1", "a:1", "b:1"), (5.0, 5.0, 5.0, 15.0), "a:1", (20, (5.0, 15.0), ("b:1",))),
+        (("a:1", "b:1"), (0.0, 30.0), "b:1", (0, (), ())),
+        (("a:1", "b:1"), (0.25, 0.25, 0.5), "b:1", (22, (0.25, 0.5), ("a:1",))),
+    ],
+)
+def test_only_the_layers_of_a_server_that_left_move(
+    servers: tuple[str, ...], shares: tuple[float, ...], left: str | None, expected: tuple[object, ...]
+) -> None:
+    plan = replace(PLAIN_PLAN, n_gpu_layers=30, tensor_split=shares, rpc_servers=servers, expected_bytes={"RPC0": 1})
+    less = without_server(plan, left)
+    assert (less.n_gpu_layers, less.tensor_split, less.rpc_servers) == expected
+    assert (less.scoring, less.pack_tokens, less.expected_bytes) == (plan.scoring, plan.pack_tokens, {})
+    names = left or "a:1 and b:1"
+    n_moved = 30 - less.n_gpu_layers
+    assert less.reasons[-1] == f"{names} is not used any more: {n_moved} layers run on the host instead."

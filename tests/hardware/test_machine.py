@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from trees import put, put_drm, put_pci
 
-from llamabench.errors import EngineError
+from llamabench.errors import EngineError, ServerError
 from llamabench.hardware import machine
 from llamabench.hardware.cores import count_performance_cores, parse_cpu_list
 from llamabench.hardware.memory import parse_meminfo, read_memory
@@ -301,6 +301,34 @@ def test_note_when_a_device_reports_no_memory(root: Path, monkeypatch: pytest.Mo
     assert machine.read_machine(root).notes == (
         "Vulkan0 (llvmpipe) reports no memory, so nothing is put on it. Update its driver.",
     )
+
+
+def test_notes_on_servers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Device("RPC0", "workshop:50052", "gpu", "RPC", 3 * GIB, 4 * GIB)
+    vague = Device("RPC1", "attic:50052", "gpu", "RPC", 4 * GIB, 4 * GIB)
+    answer(monkeypatch, FakeFacts((honest, vague)))
+    put(root, "proc/driver/nvidia/version", "NVRM\n")
+    first, second, third = machine.read_machine(root, rpc_servers=("workshop:50052", "attic:50052")).notes
+    assert first == "RPC0 is on the server workshop:50052: 3.0 GiB of 4.0 GiB are free there."
+    assert (
+        second == "RPC1 is on the server attic:50052: all of its 4.0 GiB are free, it says. If not, use --vram-limit."
+    )
+    assert "GGML_CUDA" in third, "a server's device does not hide that this machine's own card is not used"
+
+
+def test_servers_that_cannot_be_asked_are_no_note(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, None, "The driver broke.")
+    with pytest.raises(EngineError, match=r"The devices of attic:50052 cannot be used\. The driver broke\."):
+        machine.read_machine(root, rpc_servers=("attic:50052",))
+
+
+def test_a_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ServerError("No server.", "attic:50052")
+
+    monkeypatch.setattr(machine, "ProcessPoolExecutor", DirectExecutor)
+    with pytest.raises(ServerError, match="No server"):
+        machine.ask_in_child(fail)  # type: ignore[arg-type]
 
 
 def test_failure_to_ask_becomes_a_note(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

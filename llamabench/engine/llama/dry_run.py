@@ -31,7 +31,7 @@ class DryModel:
 
     Raises:
         ModelFileError: llama.cpp cannot load the file.
-        EngineError: Devices that are not there cannot be used with this build.
+        EngineError: Devices that are not there cannot be used with this build, or a server does not answer.
     """
 
     def __init__(self, path: str, plan: Plan, *, virtual: Sequence[Device] | None = None):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -163,6 +163,30 @@ def _read_pci_id(handle: int) -> str | None:
     return text.decode(errors="replace").lower() if text else None
 
 
+def list_devices() -> list[int]:
+    """Handles of this machine's devices, the processor among them; a card that two backends see counts once."""
+    count = ggml("ggml_backend_dev_count", ctypes.c_size_t)()
+    get = ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
+    kind_of = ggml("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
+    handles: list[int] = []
+    seen: set[str] = set()
+    for handle in map(get, range(count)):
+        card = _read_pci_id(handle) if _DEVICE_KINDS.get(kind_of(handle)) == "gpu" else None
+        if card is None or card not in seen:
+            handles.append(handle)
+        if card is not None:
+            seen.add(card)
+    return handles
+
+
+def offload_handles() -> list[int]:
+    """Handles of the devices that llama.cpp would spread layers over, as `llama_prepare_model_devices` chooses them."""
+    found = [(handle, _read_device(handle)) for handle in list_devices()]
+    cards = [handle for handle, device in found if device.kind == "gpu"]
+    integrated = [(handle, device) for handle, device in found if device.kind == "igpu"]
+    return cards or [handle for handle, device in integrated if device.backend == integrated[0][1].backend]
+
+
 def _read_registry(handle: int) -> Backend:
     pointer = ctypes.c_void_p
     address = ggml("ggml_backend_reg_get_proc_address", pointer, pointer, ctypes.c_char_p)(
@@ -206,18 +230,19 @@ def _read_device(handle: int) -> Device:
     )
 
 
-def read_backend() -> BackendFacts:
+def read_backend(others: Sequence[int] = ()) -> BackendFacts:
     """Asks ggml for its devices.
 
     A broken driver may end the process here: call it in a child.
+
+    Args:
+        others: Handles of devices that are not this machine's, to be named before its own.
 
     Returns:
         Devices with free and total memory in bytes, the versions, and what the build contains.
     """
     initialise()
-    count = ggml("ggml_backend_dev_count", ctypes.c_size_t)()
-    get = ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
-    found = [_read_device(get(index)) for index in range(count)]
+    found = [_read_device(handle) for handle in (*others, *list_devices())]
     processors = [device for device in found if device.kind == "cpu"]
     return BackendFacts(
         devices=tuple(device for device in found if device.kind != "cpu"),

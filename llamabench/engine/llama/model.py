@@ -9,7 +9,8 @@ from typing import Any
 
 from llama_cpp import llama_cpp as api
 
-from llamabench.engine.llama.library import ggml, initialise, last_words
+from llamabench.engine.llama.library import ggml, initialise, last_words, offload_handles
+from llamabench.engine.llama.remote import planned_devices
 from llamabench.errors import EngineError, ModelFileError
 from llamabench.records import Plan
 
@@ -30,8 +31,11 @@ class PlacementParams:
 
     Args:
         params: Parameters of a model.
-        plan: Layers, devices' shares, experts on the host.
-        devices: Addresses of the devices to use, None for all that llama.cpp finds.
+        plan: Layers, devices' shares, experts on the host, servers.
+        devices: Handles of the devices to use, None for the plan's servers and what llama.cpp finds on this machine.
+
+    Raises:
+        ServerError: A server of the plan does not answer, or not as it should.
     """
 
     def __init__(self, params: Any, plan: Plan, *, devices: Sequence[int] | None = None):
@@ -39,6 +43,8 @@ class PlacementParams:
         if plan.n_gpu_layers == 0:
             # an empty list: llama.cpp would else lend large products to a device that nobody planned for
             devices = ()
+        elif devices is None and plan.rpc_servers:
+            devices = [*planned_devices(plan.rpc_servers), *offload_handles()]
         if devices is not None:
             self._devices = (ctypes.c_void_p * (len(devices) + 1))(*devices, None)
             params.devices = ctypes.cast(self._devices, ctypes.c_void_p)
@@ -68,6 +74,7 @@ class Model:
 
     Raises:
         ModelFileError: llama.cpp cannot load the file.
+        ServerError: A server of the plan does not answer, or not as it should.
     """
 
     def __init__(self, path: str, plan: Plan | None):

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import ctypes as ct
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from llamabench.engine.llama.library import DeviceProperties, ggml
+from llamabench.errors import EngineError
 from llamabench.records import Device
 
 _API_VERSION = 2
@@ -170,6 +172,37 @@ def why_unusable() -> str | None:
     if ct.cast(public_type, ct.POINTER(_BufferType)).contents.device not in (None, device):
         return "buffer types differ in this build of llama.cpp"
     return None
+
+
+_memory_callbacks: list[Any] = []  # they live as long as llama.cpp may call them
+
+
+def change_memory(device: int, change: Callable[[int, int], tuple[int, int]]) -> None:
+    """Lets a real device tell other figures of its memory, for as long as this process lives.
+
+    Args:
+        device: Its handle.
+        change: Free and total bytes as the device tells them, to those it is to tell.
+
+    Raises:
+        EngineError: Devices cannot be changed in this build of llama.cpp.
+    """
+    if (reason := why_unusable()) is not None:
+        raise EngineError(f"What a device tells of its memory cannot be changed: {reason}.")
+    interface = ct.cast(device, ct.POINTER(_Device)).contents.iface
+    kind = dict(_DeviceInterface._fields_)["get_memory"]
+    # the field itself would change under our hands: its address stays
+    usual = kind(ct.cast(interface.get_memory, _Pointer).value)
+    callback = kind(partial(_tell_changed, usual, change))
+    _memory_callbacks.append(callback)
+    interface.get_memory = callback
+
+
+def _tell_changed(
+    usual: Callable[..., None], change: Callable[[int, int], tuple[int, int]], device: int, free: Any, total: Any
+) -> None:
+    usual(device, free, total)
+    free[0], total[0] = change(free[0], total[0])
 
 
 class VirtualDevice:
