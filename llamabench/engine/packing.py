@@ -292,7 +292,7 @@ def pack_sequences(
 
     Args:
         sequences: What to score; any order, each of at least two tokens.
-        limits: What one decode may hold, at least one of each; in memory, at least the longest sequence and a decode.
+        limits: What one decode may hold, at least one of each; in memory, at least the longest sequence.
         race: How far each is scored. It is asked between two packs: read each before you ask for the next.
         is_prefix_held: Whether memory already holds `common_prefix(sequences)` as the path, and nothing else.
 

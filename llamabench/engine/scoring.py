@@ -136,8 +136,8 @@ class PackedScoring:
 
     @property
     def max_tokens(self) -> int:
-        """Most tokens that a sequence may have: the pack beside it takes the rest of the cache."""
-        return self._context.plan.n_ctx - self._limits.n_tokens + 1
+        """Most tokens that a sequence may have: packs beside a long one are smaller."""
+        return self._context.plan.n_ctx + 1
 
     def score(self, sequences: Sequence[TokenSequence]) -> list[SequenceScore]:
         """Scores sequences, in the order given."""

@@ -183,7 +183,7 @@ limits_strategy = st.builds(
     n_tokens=st.integers(1, 40),
     n_sequences=st.integers(1, 6),
     n_outputs=st.integers(1, 12),
-    n_cells=st.integers(MOST_TOKENS + 40, 2 * MOST_TOKENS),
+    n_cells=st.integers(MOST_TOKENS, 2 * MOST_TOKENS),
 )
 TIGHT = PackLimits(n_tokens=1, n_sequences=1, n_outputs=1, n_cells=MOST_TOKENS)
 MIXED = [
@@ -287,7 +287,7 @@ def races(draw: st.DrawFn) -> list[TokenSequence]:
         context = draw(st.sampled_from([sequence.tokens for sequence in found] or [(7,)]))
         for length in draw(st.lists(st.integers(1, 60), min_size=1, max_size=4)):
             begin = draw(tokens_strategy)
-            tokens = (context + begin + tuple(range(length)))[: MOST_TOKENS - 40]
+            tokens = (context + begin + tuple(range(length)))[:MOST_TOKENS]
             n_context = draw(st.sampled_from([len(context), len(tokens) - 1, 1]))
             found.append(TokenSequence(tokens, max(1, min(n_context, len(tokens) - 1)), race))
     return [sequence for sequence in found if len(sequence.tokens) > 1]
@@ -315,10 +315,10 @@ def test_the_winner_of_a_race_is_the_one_without_it(
     ("logprob", "reached"),
     [
         pytest.param(-1.1, [0, 40], id="lost_where_the_rival_ends"),
-        pytest.param(-0.5, [0, 40, 72, 104], id="lost_after_two_steps"),
-        pytest.param(-0.9, [0, 40, 72], id="lost_after_one"),
-        pytest.param(-0.1, [0, 40, 72, 104, 140], id="won"),
-        pytest.param(np.nan, [0, 40, 72, 104, 140], id="no_number"),
+        pytest.param(-0.5, [0, 40, 56, 72, 88], id="lost_after_three_steps"),
+        pytest.param(-0.9, [0, 40, 56], id="lost_after_one"),
+        pytest.param(-0.1, [0, 40, 56, 72, 88, 104, 120, 140], id="won"),
+        pytest.param(np.nan, [0, 40, 56, 72, 88, 104, 120, 140], id="no_number"),
     ],
 )
 def test_a_step_takes_on_what_can_win(logprob: float, reached: list[int]) -> None:

@@ -209,6 +209,24 @@ def test_sliding_window_keeps_what_later_sequences_need(
 
 
 @pytest.mark.model
+@pytest.mark.parametrize("strategy_name", ["packed", "copied"])
+def test_sequences_may_fill_the_context(
+    strategy_name: StrategyName, demo_model: Path, open_context: OpenContext
+) -> None:
+    context = open_context(demo_model)
+    strategy = make_strategy(strategy_name, context, 64)
+    assert strategy.max_tokens == 513, "the last token is not decoded"
+    tokens = tuple(np.random.default_rng(0).integers(3, 300, 513).tolist())
+    answers = [tokens[505:], tokens[505:507], (7,) * 8]
+    sequences = [TokenSequence(tokens[:505] + answer, 505) for answer in answers]
+    sequences += [TokenSequence(tokens[:300] + tokens[:n], 300) for n in (1, 213)]
+    alone = SingleScoring(context).score(sequences)
+    context.clear()
+    for one, other in zip(strategy.score(sequences), alone, strict=True):
+        np.testing.assert_allclose(one.logprobs, other.logprobs, atol=DEMO_NOISE)
+
+
+@pytest.mark.model
 def test_single_equals_alone(demo_model: Path, open_context: OpenContext, open_reference: OpenReference) -> None:
     sequences = make_sequences()
     scores = SingleScoring(open_context(demo_model)).score(sequences)

@@ -75,7 +75,7 @@ def test_one_result_per_request_in_order(session: Session) -> None:
     kinds = [type(result) for result in answers.results]
     assert kinds == [Failure, ScoreResult, Failure, ScoreResult, ScoreResult, ScoreResult]
     assert answers.results[0] == Failure(
-        "too long", "The prompt and its continuation have 602 tokens, the context has room for 465."
+        "too long", "The prompt and its continuation have 602 tokens, the context has room for 513."
     )
     assert answers.results[1] == answers.results[5]
     assert answers.n_decoded > 0
@@ -132,7 +132,7 @@ def test_text_and_tokens_score_the_same(session: Session) -> None:
         ([1], [], "may be empty"),
         ([1, -1], [2], "outside the vocabulary"),
         ([1], [311], "outside the vocabulary of 311"),
-        ([1] * 465, [2], "have 466 tokens, the context has room for 465"),
+        ([1] * 513, [2], "have 514 tokens, the context has room for 513"),
     ],
 )
 def test_tokens_that_cannot_be_scored(
