@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from llamabench.data.cache import data_folder
 from llamabench.engine.process import Engine
 from llamabench.engine.recovery import Note, open_with_less
+from llamabench.errors import EngineError
+from llamabench.hardware.calibration import keep_speeds
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.machine import read_machine
 from llamabench.hardware.planner import NO_OVERRIDES
 from llamabench.hardware.planning import make_plan
 from llamabench.hardware.power import EnergyMeter
+from llamabench.hardware.speed import SpeedMemory
 from llamabench.records import Demand, Machine, ModelFacts, Overrides, Plan, Speed, SpeedTest, Timing
-from llamabench.results.store import now
+from llamabench.repeats import find_doubts
+from llamabench.results.store import Run, now
 
 _N_PARALLEL = 16
 """Texts side by side, where neither a run nor a person says how many."""
@@ -82,7 +88,52 @@ def bench_model(
     plan = plan or make_plan(model, machine, _demand(options, overrides), overrides=overrides)
     with Engine(model.path) as engine:
         plan, speed = measure_speed(engine, plan, options, note=lambda _, text: say(text), say=say)
+    _remember(model, machine, plan, speed)
     return Benched(model, machine, plan, speed)
+
+
+def bench_run(stored: Run, engine: Engine, *, say: Say) -> None:
+    """Measures the speed of a run's plan once, in a process that has done nothing yet; a run can do without.
+
+    Args:
+        stored: The run, which keeps the speed.
+        engine: Its engine; the model opens anew with the next call.
+        say: Told what is being done and what goes wrong.
+    """
+    info = stored.info
+    if stored.speeds():
+        return
+    try:
+        engine.restart()
+        plan, speed = measure_speed(engine, info.plan, note=stored.add_event, say=say)
+    except EngineError as exc:
+        text = f"The speed could not be measured. {exc}"
+        stored.add_event("not measured", text)
+        say(text)
+        engine.restart()
+        return
+    stored.save_speed(speed)
+    _remember(info.model, info.machine, plan, speed)
+
+
+def _remember(model: ModelFacts, machine: Machine, plan: Plan, speed: Speed) -> None:
+    """Lets later forecasts rest on what was measured, unless it is doubtful."""
+    medians: dict[str, float] = {}
+    for timing in speed.timings:
+        speeds = timing.tokens_per_s
+        if timing.test.n_parallel == 1 and not find_doubts(timing.test.name, speeds):
+            medians[timing.test.kind] = statistics.median(speeds)
+            if timing.test.kind == "prompt":
+                # the batch that the prompt was really read in
+                plan = replace(plan, pack_tokens=min(timing.test.n_tokens, plan.scoring.n_ubatch))
+    keep_speeds(
+        SpeedMemory(data_folder() / "speed.json"),
+        model,
+        machine,
+        plan,
+        prompt_tokens_per_s=medians.get("prompt"),
+        generation_tokens_per_s=medians.get("generation"),
+    )
 
 
 def _demand(options: BenchOptions, overrides: Overrides) -> Demand:

@@ -17,7 +17,7 @@ import numpy as np
 
 from llamabench import __version__, audit, selection
 from llamabench.asking import score_chunks
-from llamabench.benching import measure_speed
+from llamabench.benching import bench_run
 from llamabench.data.cache import Dataset, data_folder, find_dataset
 from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
@@ -166,7 +166,7 @@ def run(options: RunOptions, progress: Progress) -> Run:
         try:
             progress.begin(stored)
             if options.is_benched:
-                _bench(stored, engine, progress)
+                bench_run(stored, engine, say=progress.note)
             asker = _make_asker(stored, engine, progress)
             for task in tasks:
                 _run_suite(stored, task, asker, progress)
@@ -330,21 +330,6 @@ def _folders(out: Path, model: ModelFacts, run_id: str) -> Iterator[Path]:
     yield out / f"{stem}-{run_id[:8]}"
     for number in itertools.count(2):
         yield out / f"{stem}-{run_id[:8]}-{number}"
-
-
-def _bench(stored: Run, engine: Engine, progress: Progress) -> None:
-    """Measures the speed once for a run, in a process that has done nothing yet; a run can do without."""
-    if stored.speeds():
-        return
-    try:
-        engine.restart()
-        _, speed = measure_speed(engine, stored.info.plan, note=stored.add_event, say=progress.note)
-        stored.save_speed(speed)
-    except EngineError as exc:
-        text = f"The speed could not be measured. {exc}"
-        stored.add_event("not measured", text)
-        progress.note(text)
-        engine.restart()
 
 
 # --- one suite ----------------------------------------------------------------------------------

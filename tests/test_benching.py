@@ -11,6 +11,7 @@ from llamabench import benching
 from llamabench.benching import BenchOptions, bench_model, list_tests
 from llamabench.engine.process import PLAIN_PLAN
 from llamabench.errors import ModelFileError, OutOfMemoryError
+from llamabench.hardware.speed import SpeedMemory
 from llamabench.records import Overrides, SpeedTest
 
 
@@ -89,6 +90,33 @@ def test_what_is_decided_of_the_plan_is_kept(demo_model: Path, engine_script: An
     benched = bench_model(demo_model, overrides=Overrides(n_parallel=3, n_threads=7), say=lambda _: None)
     assert benched.plan.n_threads == 7
     assert engine_script.calls[3] == "tg32 x 3"
+
+
+def test_steady_speeds_are_remembered_for_forecasts(
+    demo_model: Path, engine_script: Any, meter: None, own_data_folder: Path
+) -> None:
+    bench_model(demo_model, say=lambda _: None)
+    (place,) = SpeedMemory(own_data_folder / "speed.json").recall_places().values()
+    assert place.bandwidth or place.overhead_s
+
+
+def test_what_is_remembered_is_the_median_in_the_batch_that_was_read(
+    demo_model: Path, engine_script: Any, meter: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr(
+        benching, "keep_speeds", lambda *places, **speeds: kept.update(speeds, pack_tokens=places[3].pack_tokens)
+    )
+    bench_model(demo_model, BenchOptions(n_prompt=100), plan=PLAIN_PLAN, say=lambda _: None)
+    assert kept == {"pack_tokens": 100, "prompt_tokens_per_s": 200.0, "generation_tokens_per_s": 256.0}
+
+
+def test_doubtful_speeds_are_not_remembered(
+    demo_model: Path, engine_script: Any, meter: None, own_data_folder: Path
+) -> None:
+    engine_script.repeat_s = (0.5, 0.5, 2.0)
+    bench_model(demo_model, say=lambda _: None)
+    assert SpeedMemory(own_data_folder / "speed.json").recall_places() == {}
 
 
 def test_less_is_tried_when_memory_runs_out(
