@@ -114,7 +114,8 @@ def _describe_facts(speed: Speed, size_bytes: int) -> list[Pair]:
 
 
 def _describe_load(load: LoadTiming, size_bytes: int) -> str:
-    seconds = f"{format_duration(load.seconds)} from the file to the first token"
+    length = f"{load.seconds:.3g}{NBSP}s" if load.seconds < 10 else format_duration(load.seconds)
+    seconds = f"{length} from the file to the first token"
     if load.disk_bytes is None:
         return f"{seconds}; whether the file was in memory already is not known"
     share = load.disk_bytes / max(size_bytes, 1)

@@ -54,6 +54,10 @@ def test_a_start_is_called_warm_only_when_it_was(speed: Speed, disk_bytes: int |
     assert facts(replace(speed, load=LoadTiming(6.2, disk_bytes)))["Load time"].endswith(words)
 
 
+def test_a_short_load_is_not_rounded_to_nothing(speed: Speed) -> None:
+    assert facts(replace(speed, load=LoadTiming(0.0123, 0)))["Load time"].startswith("0.0123 s from the file")
+
+
 def test_the_other_facts(speed: Speed) -> None:
     found = facts(speed)
     assert found["Time to first token"] == "0.412 ± 0.002 s after a prompt of 512 tokens"
