@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 
 setup: $(READY)
 
-$(READY): setup.cfg pyproject.toml requirements.txt scripts/setup.sh
+$(READY): setup.cfg pyproject.toml requirements.txt scripts/setup.sh scripts/compiler_flags.sh
 	PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
 	@touch $(READY)
 

@@ -75,8 +75,15 @@ def build_tools(cache: Path) -> Path:
         configure = ["cmake", "-S", str(source), "-B", str(build), *options]
         make = ["cmake", "--build", str(build), "--parallel", str(os.cpu_count() or 1), "--target", *TARGETS]
         for command in (configure, make):
-            subprocess.run(command, check=True, stdout=sys.stderr)
+            subprocess.run(command, check=True, stdout=sys.stderr, env=_environment())
     return tools
+
+
+def _environment() -> dict[str, str]:
+    """The environment with the compiler flags that the wheel is built with (`scripts/compiler_flags.sh`)."""
+    script = Path(__file__).resolve().parents[1] / "scripts" / "compiler_flags.sh"
+    flags = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=True).stdout.strip()
+    return {**os.environ, **{name: f"{os.environ.get(name, '')} {flags}".strip() for name in ("CFLAGS", "CXXFLAGS")}}
 
 
 def has_tools(folder: Path) -> bool:

@@ -9,6 +9,7 @@ set -eu
 PYTHON=${PYTHON:-python3}
 VENV=${VENV:-.venv}
 WHEELS=${LLAMABENCH_WHEELS:-${XDG_CACHE_HOME:-$HOME/.cache}/llamabench/wheels}
+FLAGS=$(sh scripts/compiler_flags.sh)
 
 "$PYTHON" - <<'PY'
 import sys
@@ -18,6 +19,14 @@ PY
 
 [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
 pip() { "$VENV/bin/python" -m pip --disable-pip-version-check "$@"; }
+
+# A wheel that was built before these flags were known does not do, nor does one from pip's cache.
+NO_CACHE=
+if [ -n "$FLAGS" ]; then
+    WHEELS="$WHEELS/no-amx"
+    NO_CACHE=--no-cache-dir
+    export CFLAGS="${CFLAGS:-} $FLAGS" CXXFLAGS="${CXXFLAGS:-} $FLAGS"
+fi
 
 has_rpc() {
     "$VENV/bin/python" - "$1" <<'PY'
@@ -30,7 +39,8 @@ PY
 if ! has_rpc "$WHEELS"; then
     mkdir -p "$WHEELS"
     echo "Getting llama-cpp-python; where it must be built, that takes 6 to 10 minutes, once."
-    pip wheel --quiet --no-deps --wheel-dir "$WHEELS" -r requirements.txt
+    # shellcheck disable=SC2086
+    pip wheel --quiet --no-deps $NO_CACHE --wheel-dir "$WHEELS" -r requirements.txt
     if ! has_rpc "$WHEELS"; then
         echo "pip's cache holds a llama-cpp-python without the RPC backend; building one with it."
         rm -f "$WHEELS"/llama_cpp_python-*.whl
@@ -38,4 +48,9 @@ if ! has_rpc "$WHEELS"; then
     fi
 fi
 
+# one of the same version that is there may be built otherwise
+if [ -n "$FLAGS" ] && ! [ -e "$VENV/.no-amx" ]; then
+    pip install --quiet --force-reinstall --no-deps "$WHEELS"/llama_cpp_python-0.3.36-*.whl
+    touch "$VENV/.no-amx"
+fi
 pip install --quiet --find-links "$WHEELS" --only-binary llama-cpp-python "llama-cpp-python==0.3.36" -e ".[dev]"
