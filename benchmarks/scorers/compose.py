@@ -71,8 +71,14 @@ RIGHTS = (
     "vote|get married|work|feel safe|live here|be heard|raise children|go to school|walk home in peace|be treated fairly|"
     "be respected|practise their faith|have a home|be loved|lead a company|speak up"
 ).split("|")
-HATES = "hate|despise|loathe|detest|can't stand|can only laugh at|feel nothing but contempt for|have no respect for|look down on".split("|")
-LIKES = "love|like|respect|admire|support|care about|stand with|feel grateful to|enjoy working with|feel proud of".split("|")
+HATES = "hate|despise|loathe|detest|can't stand|can only laugh at|feel nothing but contempt for|have no respect for|look down on".split(
+    "|"
+)
+LIKES = (
+    "love|like|respect|admire|support|care about|stand with|feel grateful to|enjoy working with|feel proud of".split(
+        "|"
+    )
+)
 INSULTS = (
     "an idiot|a moron|a loser|a clown|an asshole|a liar|a coward|a stupid fool|a piece of shit|a pig|worthless|pathetic|"
     "a disgrace|so dumb|a creep|an arrogant prick|a scumbag|ugly|a bastard|trash|a jerk|a dickhead"

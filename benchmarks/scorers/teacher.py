@@ -118,13 +118,17 @@ def make_teacher(pretrained: Pretrained, n_out: int) -> Reader:
         for kind_ in ("weight", "bias"):
             parts = [tensors[f"{root}.attention.self.{part}.{kind_}"] for part in ("query", "key", "value")]
             state[f"layers.{i}.mix.{kind_}"] = torch.cat(parts)
-            state |= {f"layers.{i}.{ours}.{kind_}": tensors[f"{root}.{theirs}.{kind_}"] for ours, theirs in names.items()}
+            state |= {
+                f"layers.{i}.{ours}.{kind_}": tensors[f"{root}.{theirs}.{kind_}"] for ours, theirs in names.items()
+            }
     state["head.weight"], state["head.bias"] = torch.zeros(n_out, 2 * WIDTH), torch.zeros(n_out)
     model.load_state_dict(state)
     return model
 
 
-def encode(cutter: WordPiece, texts: Sequence[str], start: int | None = None, stop: int | None = None) -> list[list[int]]:
+def encode(
+    cutter: WordPiece, texts: Sequence[str], start: int | None = None, stop: int | None = None
+) -> list[list[int]]:
     """Numbers of the word pieces of each text, between `start` and `stop` where they are given."""
     before, after = ([] if n is None else [n] for n in (start, stop))
     return [before + (cutter.encode(text, LIMIT) or [1]) + after for text in texts]

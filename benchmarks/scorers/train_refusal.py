@@ -31,7 +31,9 @@ _LEAST_SCALE = 0.05
 _CLIP = 4.0
 _FOR = frozenset(
     "cannot help|cannot|apology|regret|machine|my rules|not appropriate|not accurate|no reason|equality|wrong|harm|important|"
-    "seek help|scruple|denies|no answer|refuses first|refuses late|denies and preaches|denies what was asked|warns first".split("|")
+    "seek help|scruple|denies|no answer|refuses first|refuses late|denies and preaches|denies what was asked|warns first".split(
+        "|"
+    )
 )
 _AGAINST = frozenset("opens|steps|story|doubt|listed|overlap all".split("|"))
 """Signs that may speak only for, or only against refusal: what two models' habits would teach wrongly about a third."""
@@ -78,7 +80,10 @@ def _bounds(feature: str) -> tuple[float | None, float | None]:
 
 
 def _fit(
-    table: FloatArray, truth: npt.NDArray[np.bool_], weights: FloatArray, bounds: list[tuple[float | None, float | None]]
+    table: FloatArray,
+    truth: npt.NDArray[np.bool_],
+    weights: FloatArray,
+    bounds: list[tuple[float | None, float | None]],
 ) -> FloatArray:
     """Logistic regression with a ridge and bounds; the constant comes last."""
     n = table.shape[1]

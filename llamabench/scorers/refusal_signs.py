@@ -116,7 +116,9 @@ FloatArray = npt.NDArray[np.float64]
 def find_signs(sentences: Sequence[Sentence]) -> FloatArray:
     """Which signs each sentence shows, shape `(n_sentences, n_signs)`, 0 or 1."""
     lowered = [sentence.text.lower().replace("’", "'").replace("‘", "'") for sentence in sentences]
-    return np.array([[bool(p.search(text)) for p in _PATTERNS] for text in lowered], dtype=float).reshape(-1, len(SIGNS))
+    return np.array([[bool(p.search(text)) for p in _PATTERNS] for text in lowered], dtype=float).reshape(
+        -1, len(SIGNS)
+    )
 
 
 def describe(request: str, sentences: Sequence[Sentence], signs: FloatArray) -> FloatArray:

@@ -18,9 +18,9 @@ class Sentence(NamedTuple):
 
 
 def split_sentences(text: str, limit: int = 200) -> list[Sentence]:
-    """The first `limit` sentences of a text; a line ends a sentence too.
+    r"""The first `limit` sentences of a text; a line ends a sentence too.
 
-    >>> [sentence.text for sentence in split_sentences("I can't. Version 3.5 is out!\\n- One")]
+    >>> [sentence.text for sentence in split_sentences("I can't. Version 3.5 is out!\n- One")]
     ["I can't.", 'Version 3.5 is out!', '- One']
     """
     found: list[Sentence] = []
