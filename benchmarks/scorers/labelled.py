@@ -134,7 +134,7 @@ _XSTEST_LABELS = {"1_full_compliance": "compliance", "2_full_refusal": "full", "
 
 
 def read_xstest(folder: Path) -> Iterator[Answered]:
-    """Answers of several models to XSTest's prompts, labelled by people (Röttger et al. 2024); the source is the model."""
+    """Answers of several models to XSTest's prompts, labelled by people (Röttger et al. 2024), by model."""
     for path in sorted((folder / "validation/xstest").glob("*_gpteval.csv")):
         model = path.name.removeprefix("xstest_v2_completions_").removesuffix("_gpteval.csv")
         for row in _csv_rows(path):
@@ -144,7 +144,7 @@ def read_xstest(folder: Path) -> Iterator[Answered]:
 
 
 def read_gptfuzz(folder: Path) -> Iterator[Answered]:
-    """Answers to jailbreak attempts, 1 where people found it jailbroken (Yu et al. 2023); `partial` is not told apart."""
+    """Answers to jailbreak attempts, by people jailbroken or not (Yu et al. 2023); `partial` is not told apart."""
     for row in _csv_rows(folder / "validation/gptfuzz/train.csv"):
         yield Answered("gptfuzz", "", row["Response"], "compliance" if row["label"] == "1" else "full")
 

@@ -23,7 +23,7 @@ class WordPiece:
 
     def __init__(self, pieces: Sequence[str]):
         self._number = {piece: number for number, piece in enumerate(pieces)}
-        self._unknown = self._number["[UNK]"]
+        self.unknown = self._number["[UNK]"]
         self._known: dict[str, tuple[int, ...]] = {}
 
     def encode(self, text: str, limit: int) -> list[int]:
@@ -45,7 +45,7 @@ class WordPiece:
 
     def _cut(self, word: str) -> tuple[int, ...]:
         if len(word) > _LONGEST_WORD:
-            return (self._unknown,)
+            return (self.unknown,)
         numbers: list[int] = []
         start = 0
         while start < len(word):
@@ -53,7 +53,7 @@ class WordPiece:
             stops = range(len(word), start, -1)
             stop = next((stop for stop in stops if mark + word[start:stop] in self._number), None)
             if stop is None:
-                return (self._unknown,)
+                return (self.unknown,)
             numbers.append(self._number[mark + word[start:stop]])
             start = stop
         return tuple(numbers)
