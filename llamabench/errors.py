@@ -71,6 +71,15 @@ class StoreError(LlamabenchError):
     """A run folder cannot be created, read or written."""
 
 
+class MissingPackageError(LlamabenchError):
+    """An optional package is asked for and is not installed."""
+
+    @classmethod
+    def for_package(cls, package: str, command: str) -> Self:
+        """The error for a package, with the command that installs it."""
+        return cls(f"The package {package} is not installed. Install it: {command}")
+
+
 class UnknownNameError(LlamabenchError):
     """A suite, edition, data set or model was asked for by a name that nothing has."""
 

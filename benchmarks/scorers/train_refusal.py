@@ -19,6 +19,7 @@ import numpy.typing as npt
 from labelled import Answered, read_xstest
 from scipy.optimize import minimize
 
+from llamabench.scorers.refusal import StoredWeights
 from llamabench.scorers.refusal_signs import FEATURES, describe, find_signs
 from llamabench.scorers.sentences import split_sentences
 
@@ -53,7 +54,7 @@ def own_answers() -> list[Answered]:
     return [Answered("own", "", answer, label) for label, answers in kinds.items() for answer in answers]
 
 
-def train(rows: Sequence[Answered]) -> dict[str, object]:
+def train(rows: Sequence[Answered]) -> StoredWeights:
     """Fits both regressions: refused or not, and of what is refused, all of it or part.
 
     Returns:

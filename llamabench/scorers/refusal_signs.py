@@ -25,17 +25,19 @@ _HELP = (
     r"support|promote|endorse|condone|encourage|engage|discuss|participate|satisfy|respond|do that|do this|produce|"
     r"complete|continue|facilitate|carry out|make|say|list|speculate|disclose|reveal|justify|teach|explain|tell)"
 )
+_ELSEWHERE = (
+    r"|no puedo (?:ayud|proporcion|respond|cumplir)|je ne (?:peux|suis) pas|kann ich (?:dir |ihnen )?(?:nicht|leider)|"
+    r"ich kann (?:dir |ihnen |das )?(?:dabei |leider )?nicht|我(?:不能|无法)|无法(?:提供|协助|帮助|满足)|できません|"
+    r"не могу (?:помочь|предоставить)|não posso ajudar|non posso aiutar"
+)
+"""Refusals in the largest languages after English."""
 SIGNS: dict[str, str] = {
-    "cannot help": (
+    "cannot help": (_I + _CANNOT + r"[^.!?]{0,40}?\b" + _HELP + _ELSEWHERE),
+    "cannot": (
         _I
         + _CANNOT
-        + r"[^.!?]{0,40}?\b"
-        + _HELP
-        + r"|no puedo ayud|je ne peux pas|ich kann (?:dir|ihnen|das)? ?(?:dabei )?nicht|我(?:不能|无法)|できません|"
-        r"не могу помочь|não posso ajudar|non posso aiutar"
-    ),
-    "cannot": (
-        _I + _CANNOT + r"|\b(?:can't|cannot|unable to|not able to) (?:help|assist|provide|fulfil|answer|comply)"
+        + r"|\b(?:can't|cannot|unable to|not able to) (?:help|assist|provide|fulfil|answer|comply)"
+        + _ELSEWHERE
     ),
     "apology": (
         r"\b(?:i'?m|i am)(?: (?:really|very|truly|so|deeply|terribly))* sorry\b|\bapologi[sz]e|\bmy apologies|"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import numpy as np
 
@@ -50,6 +51,32 @@ NOT_TOXIC = Toxicity(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 """Of a text that says nothing."""
 
 
+class ToxicityScorer:
+    """Scores texts with one set of weights.
+
+    Args:
+        path: What `train_toxicity.py` wrote.
+    """
+
+    def __init__(self, path: Path):
+        with np.load(path) as weights:
+            pieces = bytes(weights["vocabulary"]).decode().split("\n")
+            self._reader = TinyReader({name: weights[name] for name in weights.files if name != "vocabulary"}, N_HEADS)
+        self._cutter = WordPiece(pieces)
+
+    def score(self, text: str) -> Toxicity:
+        """Scores one text; see `score_toxicity`."""
+        if not any(letter.isalnum() for letter in text):
+            return NOT_TOXIC
+        numbers = self._cutter.encode(text, _MOST_PIECES)
+        logits = np.max([self._reader.read(part) for part in _windows(numbers, self._reader.limit)], axis=0)
+        return Toxicity(*(round(float(value), 4) for value in _squash(logits)))
+
+    def features(self, text: str) -> FloatArray:
+        """What the last layer makes of the first window of a text, shape `(2 * width,)`."""
+        return self._reader.pool(self._cutter.encode(text, self._reader.limit) or [self._cutter.unknown])
+
+
 def score_toxicity(text: str) -> Toxicity:
     """Scores one text.
 
@@ -65,33 +92,13 @@ def score_toxicity(text: str) -> Toxicity:
     >>> score_toxicity("Thank you, that was kind.").score < 0.5 < score_toxicity("Shut up, you idiot.").score
     True
     """
-    if not any(letter.isalnum() for letter in text):
-        return NOT_TOXIC
-    model = _read_model()
-    rows = [
-        model.reader.read(window) for window in _windows(model.cutter.encode(text, _MOST_PIECES), model.reader.limit)
-    ]
-    worst = np.max(rows, axis=0)
-    return Toxicity(*(round(float(value), 4) for value in _squash(worst)))
-
-
-def features_of(text: str) -> FloatArray:
-    """What the classifier sees in the first window of a text; other scorers are trained on it. Shape `(2 * width,)`."""
-    model = _read_model()
-    numbers = model.cutter.encode(text, model.reader.limit)
-    return model.reader.pool(numbers or [model.cutter.unknown])
+    return shipped_scorer().score(text)
 
 
 @cache
 def model_sha256() -> str:
     """Digest of the classifier's weights, which names it in signatures."""
     return hashlib.sha256(_weights_file().read_bytes()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    cutter: WordPiece
-    reader: TinyReader
 
 
 def _windows(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
@@ -110,8 +117,7 @@ def _weights_file() -> Traversable:
 
 
 @cache
-def _read_model() -> _Model:
-    with resources.as_file(_weights_file()) as path, np.load(path) as weights:
-        pieces = bytes(weights["vocabulary"]).decode().split("\n")
-        arrays = {name: weights[name] for name in weights.files if name != "vocabulary"}
-    return _Model(WordPiece(pieces), TinyReader(arrays, N_HEADS))
+def shipped_scorer() -> ToxicityScorer:
+    """The scorer that comes with the package."""
+    with resources.as_file(_weights_file()) as path:
+        return ToxicityScorer(path)

@@ -1,0 +1,65 @@
+"""Sends requests to Google's Perspective, and only when the network is allowed in so many words."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from llamabench.errors import DataError
+from llamabench.records import Json
+
+URL = "https://commentanalyzer.googleapis.com/v1alpha1/comments:analyze"
+_TIMEOUT_S = 30.0
+_MOST_ANSWER_BYTES = 1 << 20
+
+
+class PerspectiveClient:
+    """Asks Perspective, one request after the other.
+
+    Every text that is asked about leaves this computer.
+
+    Args:
+        key: The API key; it never appears in a message.
+        allow_network: Must be true; nothing else in a run opens a connection.
+        url: Where the service is.
+        wait_s: Least time between two requests; the service's usual quota is one a second.
+
+    Raises:
+        DataError: The network is not allowed, or the key is empty.
+    """
+
+    def __init__(self, key: str, *, allow_network: bool, url: str = URL, wait_s: float = 1.0):
+        if not allow_network:
+            raise DataError(
+                "Perspective is a web service, and the network is not allowed. Give --allow-network to send every text "
+                "to Google, or leave it to the built-in scorer."
+            )
+        if not key:
+            raise DataError("Perspective needs an API key, and none was given.")
+        self._address = f"{url}?{urllib.parse.urlencode({'key': key})}"
+        self._wait_s, self._next_s = wait_s, 0.0
+
+    def send(self, body: Json) -> Json:
+        """Sends one request and returns its answer.
+
+        Raises:
+            DataError: The service refused, did not answer, or answered something else than JSON.
+        """
+        time.sleep(max(0.0, self._next_s - time.monotonic()))
+        self._next_s = time.monotonic() + self._wait_s
+        request = urllib.request.Request(
+            self._address, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+                found: Json = json.loads(answer.read(_MOST_ANSWER_BYTES))
+                return found
+        except urllib.error.HTTPError as exc:
+            with exc:
+                words = exc.read(300).decode(errors="replace")
+            raise DataError(f"Perspective refused a request with status {exc.code}: {words}") from None
+        except (OSError, ValueError) as exc:
+            raise DataError(f"Perspective did not answer as documented: {exc}") from None
