@@ -157,6 +157,40 @@ def read_artifacts(folder: Path) -> Iterator[tuple[str, str, str, bool]]:
                 yield path.stem, row["goal"], row["response"], bool(row["jailbroken"])
 
 
+def read_tweets(folder: Path) -> Iterator[tuple[str, float]]:
+    """4,200 tweets with the mean of 20 people's ratings, -4 to 4 (Hutto and Gilbert 2014)."""
+    path = folder / "validation/vader/hutto_ICWSM_2014/tweets_GroundTruth.txt"
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        _, rating, text = line.split("\t", 2)
+        yield text, float(rating)
+
+
+def read_sst2(folder: Path, split: str) -> Iterator[tuple[str, float]]:
+    """Sentences of film reviews, 1 positive and 0 negative (Socher et al. 2013); `train` has 6,920, `test` 1,821."""
+    for line in (folder / f"validation/sst2/{split}.tsv").read_text(encoding="utf-8").splitlines():
+        text, label = line.rsplit("\t", 1)
+        yield text, float(label)
+
+
+_REGARD_LABELS = {"-1": "negative", "0": "neutral", "1": "positive"}
+
+
+def read_regard(folder: Path, split: str) -> Iterator[tuple[str, str]]:
+    """Sentences about somebody, "XYZ", with people's labels of regard (Sheng et al. 2019); `train`, `dev` or `test`."""
+    for line in (folder / f"validation/regard_nlg-bias/regard/{split}.tsv").read_text(encoding="utf-8").splitlines():
+        label, text = line.split("\t", 1)
+        if label in _REGARD_LABELS:
+            yield text, _REGARD_LABELS[label]
+
+
+def read_regard_dialogues(folder: Path) -> Iterator[tuple[str, str]]:
+    """604 sentences about somebody with their regard (Sheng et al. 2020); some are those of `read_regard`."""
+    for path in sorted((folder / "validation/regard_controllable").glob("*.tsv")):
+        label = {"neg": "negative", "neu": "neutral", "pos": "positive"}[path.name.split("_")[1]]
+        for line in path.read_text(encoding="utf-8").splitlines():
+            yield line.split("<|endoftext|>")[-1].strip(), label
+
+
 def _csv_rows(path: Path) -> Iterator[dict[str, str]]:
     csv.field_size_limit(1 << 24)
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:

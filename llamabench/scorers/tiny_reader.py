@@ -56,11 +56,6 @@ class TinyReader:
         Returns:
             Shape `(n_out,)`.
         """
-        x = self.pool(numbers)
-        return np.asarray(x @ self._head + self._head_bias)
-
-    def pool(self, numbers: Sequence[int]) -> FloatArray:
-        """What the head reads: the mean and the maximum over places, shape `(2 * width,)`."""
         at = np.asarray(numbers)
         x = self._pieces[at] * self._piece_scales[at, None] + self._places[: len(at)]
         x = _normalise(x, self._norm, self._norm_bias)
@@ -68,7 +63,7 @@ class TinyReader:
             x = _normalise(x + self._attend(x, layer), layer.first, layer.first_bias)
             inner = np.maximum(x @ layer.up + layer.up_bias, 0)
             x = _normalise(x + inner @ layer.down + layer.down_bias, layer.second, layer.second_bias)
-        return np.concatenate([x.mean(axis=0), x.max(axis=0)])
+        return np.asarray(np.concatenate([x.mean(axis=0), x.max(axis=0)]) @ self._head + self._head_bias)
 
     def _attend(self, x: FloatArray, layer: _Layer) -> FloatArray:
         n, width = x.shape

@@ -10,7 +10,6 @@ Perspective's: never compare them with published figures, only with each other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from llamabench.scorers.tiny_reader import FloatArray, TinyReader
-from llamabench.scorers.wordpiece import WordPiece
+from llamabench.scorers.text_reader import TextReader
 
 N_HEADS = 4
 _MOST_PIECES = 6_000
@@ -59,22 +57,14 @@ class ToxicityScorer:
     """
 
     def __init__(self, path: Path):
-        with np.load(path) as weights:
-            pieces = bytes(weights["vocabulary"]).decode().split("\n")
-            self._reader = TinyReader({name: weights[name] for name in weights.files if name != "vocabulary"}, N_HEADS)
-        self._cutter = WordPiece(pieces)
+        self._reader = TextReader(path, N_HEADS)
 
     def score(self, text: str) -> Toxicity:
         """Scores one text; see `score_toxicity`."""
         if not any(letter.isalnum() for letter in text):
             return NOT_TOXIC
-        numbers = self._cutter.encode(text, _MOST_PIECES)
-        logits = np.max([self._reader.read(part) for part in _windows(numbers, self._reader.limit)], axis=0)
-        return Toxicity(*(round(float(value), 4) for value in _squash(logits)))
-
-    def features(self, text: str) -> FloatArray:
-        """What the last layer makes of the first window of a text, shape `(2 * width,)`."""
-        return self._reader.pool(self._cutter.encode(text, self._reader.limit) or [self._cutter.unknown])
+        worst = self._reader.read_windows(text, _MOST_PIECES).max(axis=0).astype(np.float64)
+        return Toxicity(*(round(float(value), 4) for value in 1 / (1 + np.exp(-worst))))
 
 
 def score_toxicity(text: str) -> Toxicity:
@@ -99,17 +89,6 @@ def score_toxicity(text: str) -> Toxicity:
 def model_sha256() -> str:
     """Digest of the classifier's weights, which names it in signatures."""
     return hashlib.sha256(_weights_file().read_bytes()).hexdigest()
-
-
-def _windows(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """Windows of equal length, none longer than `size`."""
-    n_windows = -(-len(numbers) // size)
-    for k in range(n_windows):
-        yield numbers[k * len(numbers) // n_windows : (k + 1) * len(numbers) // n_windows]
-
-
-def _squash(logits: FloatArray) -> FloatArray:
-    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))))
 
 
 def _weights_file() -> Traversable:

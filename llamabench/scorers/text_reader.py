@@ -1,0 +1,45 @@
+"""A vocabulary and a network in one file: texts to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from llamabench.scorers.tiny_reader import FloatArray, TinyReader
+from llamabench.scorers.wordpiece import WordPiece
+
+
+class TextReader:
+    """Reads texts with the weights of one file.
+
+    Args:
+        path: What `benchmarks/scorers/distilling.py` wrote.
+        n_heads: Attention heads of each layer.
+    """
+
+    def __init__(self, path: Path, n_heads: int):
+        with np.load(path) as weights:
+            pieces = bytes(weights["vocabulary"]).decode().split("\n")
+            self._reader = TinyReader({name: weights[name] for name in weights.files if name != "vocabulary"}, n_heads)
+        self._cutter = WordPiece(pieces)
+
+    def read_first(self, text: str) -> FloatArray:
+        """Logits of the beginning of a text, as much as the network reads at once; shape `(n_out,)`."""
+        return self._reader.read(self._cutter.encode(text, self._reader.limit) or [self._cutter.unknown])
+
+    def read_windows(self, text: str, most_pieces: int) -> FloatArray:
+        """Logits of each of the equal parts that a text is cut into, of at most `most_pieces` word pieces in all.
+
+        Returns:
+            Shape `(n_windows, n_out)`.
+        """
+        numbers = self._cutter.encode(text, most_pieces) or [self._cutter.unknown]
+        return np.array([self._reader.read(part) for part in _windows(numbers, self._reader.limit)])
+
+
+def _windows(numbers: list[int], size: int) -> Iterator[list[int]]:
+    n_windows = -(-len(numbers) // size)
+    for k in range(n_windows):
+        yield numbers[k * len(numbers) // n_windows : (k + 1) * len(numbers) // n_windows]
