@@ -18,17 +18,16 @@ import numpy as np
 from llamabench import __version__, audit, selection
 from llamabench.asking import score_chunks
 from llamabench.benching import bench_run
-from llamabench.data.cache import Dataset, data_folder, find_dataset
+from llamabench.data.cache import Dataset, find_dataset
 from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
 from llamabench.engine.recovery import Asker, open_with_less
 from llamabench.errors import EngineError, LlamabenchError, ServerError, StoreError, UnknownNameError
-from llamabench.hardware.calibration import keep_speeds
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.machine import read_machine
 from llamabench.hardware.planner import NO_OVERRIDES
 from llamabench.hardware.planning import make_plan
-from llamabench.hardware.speed import SpeedMemory, speed_key
+from llamabench.opening import open_measured
 from llamabench.records import (
     Item,
     Machine,
@@ -46,8 +45,6 @@ from llamabench.results.store import Run, holds_run, now
 from llamabench.suites import SUITES
 from llamabench.suites.base import Suite
 
-_CHUNK_S = 4.0
-_CHUNK_TOKENS = (256, 16384)
 _MOST_KEPT = 1000
 """Chosen items of a suite that are kept in memory; of more than that, each pass reads the data again."""
 
@@ -260,7 +257,7 @@ def _open_run(
             free = next(itertools.islice(_folders(options.out, model, run_id), len(existing), None))
             stored = undo.enter_context(Run.create(free, info))
         measured = open_with_less(
-            engine, plan, lambda plan: _with_measured_packs(plan, info, engine), note=stored.add_event
+            engine, plan, lambda plan: open_measured(plan, info, engine, note=stored.add_event), note=stored.add_event
         )
         stored.replace_info(replace(info, plan=measured))
         undo.pop_all()
@@ -283,21 +280,6 @@ def _find_unfinished(folders: Sequence[Path]) -> Run | None:
             return stored
         stored.close()
     return None
-
-
-def _with_measured_packs(plan: Plan, info: RunInfo, engine: Engine) -> Plan:
-    plan = engine.open(plan)
-    memory = SpeedMemory(data_folder() / "speed.json")
-    key = speed_key(info.model, info.machine, plan)
-    speed = memory.recall(key)
-    if speed is None:
-        speed = engine.measure()
-        memory.keep(key, speed)
-        measured_plan = replace(plan, pack_tokens=speed.n_tokens)
-        keep_speeds(memory, info.model, info.machine, measured_plan, prompt_tokens_per_s=speed.tokens_per_s)
-    chunk_tokens = int(np.clip(speed.tokens_per_s * _CHUNK_S, *_CHUNK_TOKENS))
-    reason = f"{speed.n_tokens} tokens per decode: {speed.tokens_per_s:.0f} tokens/s when measured."
-    return replace(plan, pack_tokens=speed.n_tokens, chunk_tokens=chunk_tokens, reasons=(*plan.reasons, reason))
 
 
 def _run_id(

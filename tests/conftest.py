@@ -14,6 +14,7 @@ import pytest
 
 from llamabench.records import (
     Answers,
+    BufferBytes,
     Failure,
     LoadTiming,
     Machine,
@@ -117,6 +118,7 @@ class EngineScript:
         failure: What to raise then.
         repeat_s: Length of the repeats of a speed test, again and again in this order.
         bench_failure: What to raise instead of opening a model to time it.
+        buffers: What the buffers of the open model hold.
         asked: Ids of the requests of each chunk, in the order they came.
         calls: Names of the other calls.
     """
@@ -128,6 +130,7 @@ class EngineScript:
     failure: BaseException | None = None
     repeat_s: tuple[float, ...] = (0.5, 0.51, 0.49)
     bench_failure: BaseException | None = None
+    buffers: tuple[BufferBytes, ...] = ()
     asked: list[list[str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
@@ -167,6 +170,9 @@ class FakeEngine:
         self.plan = replace(plan, strategy="packed" if plan.strategy == "auto" else plan.strategy)
         self.script.calls.append("open")
         return self.plan
+
+    def read_buffers(self) -> tuple[BufferBytes, ...]:
+        return self.script.buffers
 
     def restart(self) -> None:
         self.script.calls.append("restart")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -23,16 +24,18 @@ _COMMAND_INDENT = "    "
 def command(*, as_json: bool) -> int:
     """Say what is right and wrong with this machine, and what to do.
 
-    Looks at llama-cpp-python and its build, graphics cards and their drivers, cores, memory, power, containers,
-    variables, folders and data. Exits with 1 when something important is wrong.
+    Looks at llama-cpp-python and its build, which has to compute a tiny model, at graphics cards and their drivers,
+    cores, memory, power, containers, variables, folders and data. Exits with 1 when something important is wrong.
     """
     from llamabench.cli.run import DEFAULT_OUT
+    from llamabench.hardware import trial
     from llamabench.hardware.diagnosis import diagnose
     from llamabench.hardware.installation import read_installation
     from llamabench.hardware.machine import read_machine
     from llamabench.results import codec
 
-    machine, installation = read_machine(), read_installation(DEFAULT_OUT)
+    machine = read_machine()
+    installation = replace(read_installation(DEFAULT_OUT), fault=None if machine.failure else trial.find_fault())
     findings = diagnose(machine, installation)
     counts = Counter(finding.level for finding in findings)
     if as_json:

@@ -245,6 +245,8 @@ class Engine:
                 words, cause = " The system kills the largest process when memory runs out.", "memory"
         elif name in ("SIGTERM", "SIGINT", "SIGHUP"):
             cause = "killed"
+        elif name in ("SIGSEGV", "SIGILL", "SIGBUS"):
+            words += " Whether this build of llama.cpp works on this machine: llamabench doctor"
         return EngineDiedError(f"The process that ran {path} was ended by {name}.{words}", cause)
 
     def _say_servers(self, words: str) -> str:

@@ -60,6 +60,7 @@ class Installation:
         runs: The folder of runs.
         n_data_sets: Data sets that are imported.
         data_failure: Why they cannot be read.
+        fault: Why llama.cpp cannot compute with a tiny quantized model; None when it can, or nobody tried.
     """
 
     python: str
@@ -73,6 +74,7 @@ class Installation:
     extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     n_data_sets: int = 0
     data_failure: str | None = None
+    fault: str | None = None
 
 
 def read_installation(runs: Path, root: Path = Path("/")) -> Installation:

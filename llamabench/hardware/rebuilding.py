@@ -65,16 +65,20 @@ class _Recipe(NamedTuple):
     needs: str | None = None
 
 
-def install_command(toolbox: Toolbox, machine: Machine, *, options: tuple[str, ...] = ()) -> str:
+def install_command(
+    toolbox: Toolbox, machine: Machine, *, options: tuple[str, ...] = (), variables: tuple[str, ...] = ()
+) -> str:
     """The command that builds llama-cpp-python again for this machine.
 
     Args:
         toolbox: What to build with.
         machine: The machine. Backends that its build has are kept; where that is not known, its card decides.
         options: Options for CMake.
+        variables: Settings of variables, as a shell takes them.
     """
     recipe = _guess_recipe(machine, toolbox)
-    return _write_command(toolbox, machine, recipe._replace(options=(*recipe.options, *options)))
+    recipe = recipe._replace(options=(*recipe.options, *options), variables=(*recipe.variables, *variables))
+    return _write_command(toolbox, machine, recipe)
 
 
 def local_devices(machine: Machine) -> tuple[Device, ...]:

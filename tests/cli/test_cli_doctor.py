@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from recorded import INSTALLATION, load_machine
 
-from llamabench.hardware import installation, machine
+from llamabench.hardware import installation, machine, trial
 from llamabench.records import Machine
 
 Command = Callable[..., Any]
@@ -27,6 +27,7 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], None]:
     def put(recorded: Machine) -> None:
         monkeypatch.setattr(machine, "read_machine", lambda: recorded)
         monkeypatch.setattr(installation, "read_installation", lambda _: INSTALLATION)
+        monkeypatch.setattr(trial, "find_fault", lambda: None)
 
     return put
 

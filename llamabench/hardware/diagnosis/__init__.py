@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from llamabench.hardware.diagnosis.binding import check_binding, check_cuda_targets, check_instruction_sets
+from llamabench.hardware.diagnosis.binding import (
+    check_binding,
+    check_cuda_targets,
+    check_instruction_sets,
+    check_trial,
+)
 from llamabench.hardware.diagnosis.findings import Finding, Level
 from llamabench.hardware.diagnosis.graphics import check_graphics
 from llamabench.hardware.diagnosis.host import check_cores, check_memory, check_system
@@ -15,6 +20,7 @@ __all__ = ["Finding", "Level", "diagnose"]
 _CHECKS = (
     check_python,
     check_binding,
+    check_trial,
     check_instruction_sets,
     check_graphics,
     check_cuda_targets,

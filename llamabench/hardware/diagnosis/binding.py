@@ -43,6 +43,20 @@ def check_binding(machine: Machine, installation: Installation) -> Iterator[Find
         )
 
 
+def check_trial(machine: Machine, installation: Installation) -> Iterator[Finding]:
+    """Looks at how a tiny quantized model fared."""
+    if installation.fault is None or installation.binding is None or machine.failure:
+        return
+    advice = "Build it again with another compiler:"
+    variables: tuple[str, ...] = ()
+    if "AMX_INT8" in _known_names(_features(machine, "CPU")):
+        advice = "Compilers break its kernels for AMX (ggml-org/llama.cpp#26954). Build it without them:"
+        variables = tuple(f'{name}="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"' for name in ("CFLAGS", "CXXFLAGS"))
+    command = install_command(toolbox_of(installation), machine, variables=variables)
+    found = f"llama.cpp cannot compute with quantized weights here. {installation.fault}"
+    yield Finding("problem", _SUBJECT, found, advice, command)
+
+
 def check_instruction_sets(machine: Machine, installation: Installation) -> Iterator[Finding]:
     """Holds what the processor can do against what the build uses."""
     processor = machine.processor
