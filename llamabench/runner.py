@@ -36,17 +36,14 @@ from llamabench.records import (
     Plan,
     RunInfo,
     Score,
-    ScoreRequest,
     StrategyName,
     SuiteChoice,
 )
 from llamabench.results.signature import make_signature
 from llamabench.results.store import Run, holds_run, now
+from llamabench.selection import Task
 from llamabench.suites import SUITES
 from llamabench.suites.base import Suite
-
-_MOST_KEPT = 1000
-"""Chosen items of a suite that are kept in memory; of more than that, each pass reads the data again."""
 
 
 class Progress(Protocol):
@@ -99,42 +96,6 @@ class RunOptions:
     is_benched: bool = False
     watchdog_s: float | None = None
     overrides: Overrides = NO_OVERRIDES
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A suite with its data and the items chosen of it."""
-
-    suite: Suite
-    dataset: Dataset
-    chosen: tuple[int, ...]
-    use_chat: bool
-    winners_only: bool
-    kept: tuple[Item, ...] | None = None
-
-    def items(self) -> Iterator[Item]:
-        items = self.read() if self.kept is None else iter(self.kept)
-        return map(_ask_for_winners, items) if self.winners_only else items
-
-    def read(self) -> Iterator[Item]:
-        return selection.pick(self.suite.items(self.dataset, use_chat=self.use_chat), self.chosen)
-
-    @property
-    def choice(self) -> SuiteChoice:
-        return SuiteChoice(
-            name=self.suite.NAME,
-            version=self.suite.VERSION,
-            edition=self.dataset.edition,
-            n_items=len(self.chosen),
-            n_available=self.dataset.n_items,
-            data_sha256=self.dataset.sha256,
-            winners_only=self.winners_only,
-        )
-
-
-def _ask_for_winners(item: Item) -> Item:
-    requests = (replace(one, wants_winner=True) if isinstance(one, ScoreRequest) else one for one in item.requests)
-    return replace(item, requests=tuple(requests))
 
 
 def run(options: RunOptions, progress: Progress) -> Run:
@@ -202,20 +163,17 @@ def _find_suites(names: Sequence[str]) -> list[tuple[Suite, Dataset]]:
     return found
 
 
-def _choose(suite: Suite, dataset: Dataset, options: RunOptions, *, use_chat: bool) -> _Task:
-    groups = [item.group for item in suite.items(dataset, use_chat=use_chat)]
+def _choose(suite: Suite, dataset: Dataset, options: RunOptions, *, use_chat: bool) -> Task:
     rng = np.random.default_rng([options.seed, *suite.NAME.encode()])
-    chosen = tuple(selection.choose_items(groups, options.limit, rng))
-    task = _Task(suite, dataset, chosen, use_chat, options.winners_only and bool(suite.WINNER_METRICS))
-    # to read a large data set again for a few of its items takes seconds
-    return replace(task, kept=tuple(task.read())) if len(chosen) <= _MOST_KEPT else task
+    task = selection.choose_task(suite, dataset, limit=options.limit, rng=rng, use_chat=use_chat)
+    return replace(task, winners_only=options.winners_only and bool(suite.WINNER_METRICS))
 
 
 # --- starting or going on -----------------------------------------------------------------------
 
 
 def _open_run(
-    options: RunOptions, model: ModelFacts, tasks: Sequence[_Task], *, engine: Engine, template: str | None
+    options: RunOptions, model: ModelFacts, tasks: Sequence[Task], *, engine: Engine, template: str | None
 ) -> Run:
     machine, absence = _look_around(options.overrides.rpc_servers)
     choices = tuple(task.choice for task in tasks)
@@ -331,7 +289,7 @@ def _make_asker(stored: Run, engine: Engine, progress: Progress, *, strategy: St
     return Asker(engine, plan, note=note, replan=replan)
 
 
-def _run_suite(stored: Run, task: _Task, asker: Asker, progress: Progress) -> None:
+def _run_suite(stored: Run, task: Task, asker: Asker, progress: Progress) -> None:
     name = task.suite.NAME
     done = stored.done_ids(name)
     n_total = len(task.chosen)
@@ -349,7 +307,7 @@ def _run_suite(stored: Run, task: _Task, asker: Asker, progress: Progress) -> No
     _summarise(stored, task.suite)
 
 
-def _missing_chunks(task: _Task, plan: Plan, done: set[str]) -> Iterator[tuple[int, list[Item]]]:
+def _missing_chunks(task: Task, plan: Plan, done: set[str]) -> Iterator[tuple[int, list[Item]]]:
     """Chunks with items that are not stored. A chunk is stored whole or not at all."""
     first = 0
     for items in selection.cut_chunks(task.items(), plan.chunk_tokens):
@@ -358,7 +316,7 @@ def _missing_chunks(task: _Task, plan: Plan, done: set[str]) -> Iterator[tuple[i
         first += len(items)
 
 
-def _audit_suite(stored: Run, task: _Task, asker: Asker, progress: Progress, *, n_items: int) -> None:
+def _audit_suite(stored: Run, task: Task, asker: Asker, progress: Progress, *, n_items: int) -> None:
     """Scores some items again with an asker that shares nothing, and stores how far the numbers are apart."""
     suite = task.suite
     if any(one.suite == suite.NAME for one in stored.audits()):

@@ -1,16 +1,22 @@
-"""Which items a run takes, and how they are cut into chunks: pure, so that the same command always gives the same."""
+"""Which items a run takes, and how they are cut into chunks: the same command always gives the same."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from llamabench.data.cache import Dataset
 from llamabench.engine.packing import shared_length
-from llamabench.records import Item, Request, ScoreRequest
+from llamabench.records import Item, Request, ScoreRequest, SuiteChoice
 from llamabench.results.rows import request_text
+from llamabench.suites.base import Suite
+
+_MOST_KEPT = 1000
+"""Chosen items of a suite that are kept in memory; of more than that, each pass reads the data again."""
 
 BYTES_PER_TOKEN = 4
 """Rough size of a token in English text; only chunk sizes depend on it."""
@@ -61,6 +67,73 @@ def pick(items: Iterable[Item], places: Sequence[int]) -> Iterator[Item]:
             place = next(wanted, None)
             if place is None:
                 return
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A suite with its data and the items chosen of it.
+
+    Attributes:
+        suite: The suite.
+        dataset: Its data.
+        chosen: Places of the items in the data, ascending.
+        use_chat: Whether conversations go through the model's chat template.
+        kept: The items themselves, where they are few enough to be kept.
+        winners_only: Whether only the likeliest continuation of each request is asked for.
+    """
+
+    suite: Suite
+    dataset: Dataset
+    chosen: tuple[int, ...]
+    use_chat: bool
+    kept: tuple[Item, ...] | None = None
+    winners_only: bool = False
+
+    def items(self) -> Iterator[Item]:
+        """The items, in order, as they are to be asked."""
+        items = self.read() if self.kept is None else iter(self.kept)
+        return map(_ask_for_winners, items) if self.winners_only else items
+
+    def read(self) -> Iterator[Item]:
+        """Reads the items from the data."""
+        return pick(self.suite.items(self.dataset, use_chat=self.use_chat), self.chosen)
+
+    @property
+    def choice(self) -> SuiteChoice:
+        """What is to be stored of it."""
+        return SuiteChoice(
+            name=self.suite.NAME,
+            version=self.suite.VERSION,
+            edition=self.dataset.edition,
+            n_items=len(self.chosen),
+            n_available=self.dataset.n_items,
+            data_sha256=self.dataset.sha256,
+            winners_only=self.winners_only,
+        )
+
+
+def _ask_for_winners(item: Item) -> Item:
+    requests = (replace(one, wants_winner=True) if isinstance(one, ScoreRequest) else one for one in item.requests)
+    return replace(item, requests=tuple(requests))
+
+
+def choose_task(suite: Suite, dataset: Dataset, *, limit: int | None, rng: np.random.Generator, use_chat: bool) -> Task:
+    """Chooses items of a suite at random, each group in proportion to its size; few are kept in memory.
+
+    Args:
+        suite: The suite.
+        dataset: Its data.
+        limit: How many to choose; None for all.
+        rng: Source of randomness.
+        use_chat: Whether conversations go through the model's chat template.
+
+    Raises:
+        DataError: A row of the data is not as it should be.
+    """
+    groups = [item.group for item in suite.items(dataset, use_chat=use_chat)]
+    task = Task(suite, dataset, tuple(choose_items(groups, limit, rng)), use_chat)
+    # to read a large data set again for a few of its items takes seconds
+    return replace(task, kept=tuple(task.read())) if len(task.chosen) <= _MOST_KEPT else task
 
 
 def request_size(request: Request) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llamabench import runner
+from llamabench import runner, selection
 from llamabench.errors import DataError, EngineError, LlamabenchError, ModelFileError, StoreError, UnknownNameError
 from llamabench.hardware.forecast import forecast_plan
 from llamabench.hardware.rates import host_key
@@ -136,7 +136,7 @@ def test_few_items_are_read_once_more_than_to_choose_them(
     monkeypatch.setattr(suite, "items", items)
     finish(replace(options, limit=5))
     assert n_reads == 2
-    monkeypatch.setattr(runner, "_MOST_KEPT", 4)
+    monkeypatch.setattr(selection, "_MOST_KEPT", 4)
     finish(replace(options, limit=5, seed=1))
     assert n_reads == 5
 
