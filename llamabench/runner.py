@@ -36,6 +36,7 @@ from llamabench.records import (
     Plan,
     RunInfo,
     Score,
+    ScoreRequest,
     StrategyName,
     SuiteChoice,
 )

@@ -277,7 +277,8 @@ class Engine:
         """Opens the model for scoring with a plan, to be used from now on.
 
         Where the plan leaves the strategy open, the fastest one is taken that gives, in a probe, what one sequence
-        alone gives; one that ends the process is passed over like one that is wrong.
+        alone gives; one that ends the process is passed over like one that is wrong. Where one sequence alone ends it
+        too, the weights are left in the order of the file: llama.cpp's fastest kernels fail in some virtual machines.
 
         Returns:
             The plan with its strategy, and what was found in its reasons.
@@ -286,14 +287,14 @@ class Engine:
             ModelFileError: llama.cpp cannot load the file, or it has no left-to-right probabilities.
             EngineError: A context cannot be opened.
         """
-        self.use(plan)
         if plan.strategy == "auto":
             plan = self._choose_strategy(plan)
-            self.use(plan)
+        self.use(plan)
         self._call(worker.open_model, self.spec)
         return plan
 
     def _choose_strategy(self, plan: Plan) -> Plan:
+        self.use(plan)
         names = self._call(worker.list_strategies, self.spec)
         reasons = list(plan.reasons)
         for name in names:
@@ -301,10 +302,17 @@ class Engine:
             try:
                 check = self._call(worker.check_strategy, self.spec)
             except EngineDiedError as exc:
-                if exc.cause in ("memory", "server") or name == names[-1]:
+                is_last = name == names[-1]
+                may_go_on = (
+                    exc.cause == "failed" and plan.is_repacked if is_last else exc.cause not in ("memory", "server")
+                )
+                if not may_go_on:
                     raise
                 reasons.append(f"Scoring {name} ended the process in a probe: {exc}")
                 self.restart()
+                if is_last:
+                    reasons.append("The weights are left in the order of the file, which is slower.")
+                    return self._choose_strategy(replace(plan, is_repacked=False, reasons=tuple(reasons)))
                 continue
             reasons.append(check.reason)
             if check.is_exact:

@@ -225,6 +225,7 @@ class Plan:
         kv_type: Type of the KV cache; only `f16` keeps results comparable.
         flash_attention: Whether flash attention is used, or left to llama.cpp.
         is_mapped: Whether the file may be mapped into memory; where weights are put into another order, it is read.
+        is_repacked: Whether llama.cpp may put weights into an order that suits the processor's own kernels.
         expected_bytes: Memory expected per device name, `CPU` for the host.
         layout: The same by what it is for, in the context that takes more.
         is_exact_layout: Whether llama.cpp itself laid it out, or formulas.
@@ -244,6 +245,7 @@ class Plan:
     kv_type: str = "f16"
     flash_attention: Literal["auto", "on", "off"] = "auto"
     is_mapped: bool = True
+    is_repacked: bool = True
     expected_bytes: Mapping[str, int] = field(default_factory=dict)
     layout: tuple[DeviceBytes, ...] = ()
     is_exact_layout: bool = False

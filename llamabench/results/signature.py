@@ -27,6 +27,7 @@ def make_signature(info: RunInfo, choice: SuiteChoice) -> str:
         "pack": plan.pack_tokens,
         "ngl": plan.n_gpu_layers,
         **({"rpc": len(plan.rpc_servers)} if plan.rpc_servers else {}),
+        **({} if plan.is_repacked else {"repack": "off"}),
         "llama.cpp": info.machine.llama_cpp_commit,
         "llamabench": info.llamabench,
     }

@@ -21,7 +21,7 @@ from llamabench.engine.packing import TokenSequence, count_trie_tokens
 from llamabench.engine.process import PLAIN_PLAN, Engine
 from llamabench.engine.scoring import SequenceScore, SingleScoring
 from llamabench.engine.strategy import check_strategy, list_strategies
-from llamabench.errors import EngineError, ModelFileError
+from llamabench.errors import Death, EngineDiedError, EngineError, ModelFileError
 from llamabench.records import ContextPlan, ModelSpec, Plan, StrategyCheck, StrategyName
 
 
@@ -163,6 +163,32 @@ def test_a_strategy_that_ends_the_process_is_passed_over(demo_model: Path) -> No
         assert "Scoring packed ended the process in a probe" in plan.reasons[-2]
         assert engine.process_id != before
         assert engine.score_tokens([([5, 6, 7], [[8, 9], [10]])])
+
+
+class DeadlyKernels(Engine):
+    """An engine whose process ends at each decode while weights are repacked, as with AMX in some virtual machines."""
+
+    def _call(self, task: Any, *args: Any, **kwargs: Any) -> Any:
+        if task is worker.check_strategy and args[0].plan.is_repacked:
+            return super()._call(os.abort)
+        return super()._call(task, *args, **kwargs)
+
+
+@pytest.mark.model
+def test_kernels_that_end_the_process_are_done_without(demo_model: Path) -> None:
+    with DeadlyKernels(demo_model) as engine:
+        plan = engine.open(PLAIN_PLAN)
+        assert (plan.strategy, plan.is_repacked) == ("packed", False)
+        assert any("left in the order of the file" in reason for reason in plan.reasons)
+        assert engine.score_tokens([([5, 6, 7], [[8, 9], [10]])])
+
+
+@pytest.mark.parametrize("cause", ["memory", "killed", "hung"])
+def test_other_deaths_of_one_sequence_alone_are_no_matter_of_kernels(cause: Death) -> None:
+    engine = ScriptedEngine({"single": EngineDiedError("It died.", cause)})
+    with pytest.raises(EngineDiedError):
+        engine.open(PLAIN_PLAN)
+    assert engine.n_restarts == 0
 
 
 @pytest.mark.model

@@ -81,6 +81,8 @@ class Model:
         initialise()
         params = api.llama_model_default_params()
         params.vocab_only = plan is None
+        if plan is not None:
+            params.use_extra_bufts = plan.is_repacked
         if plan is not None and not plan.is_mapped:
             params.load_mode = READ_WHOLE
         self._placement = None if plan is None else PlacementParams(params, plan)
