@@ -303,10 +303,7 @@ class Engine:
                 check = self._call(worker.check_strategy, self.spec)
             except EngineDiedError as exc:
                 is_last = name == names[-1]
-                may_go_on = (
-                    exc.cause == "failed" and plan.is_repacked if is_last else exc.cause not in ("memory", "server")
-                )
-                if not may_go_on:
+                if exc.cause in ("memory", "server") or (is_last and not (plan.is_repacked and exc.cause == "failed")):
                     raise
                 reasons.append(f"Scoring {name} ended the process in a probe: {exc}")
                 self.restart()
