@@ -277,8 +277,8 @@ class Engine:
         """Opens the model for scoring with a plan, to be used from now on.
 
         Where the plan leaves the strategy open, the fastest one is taken that gives, in a probe, what one sequence
-        alone gives; one that ends the process is passed over like one that is wrong. Where one sequence alone ends it
-        too, the weights are left in the order of the file: llama.cpp's fastest kernels fail in some virtual machines.
+        alone gives; one that ends the process is passed over. Where all do, the weights are left in the order of the
+        file: kernels that want another fail in some virtual machines.
 
         Returns:
             The plan with its strategy, and what was found in its reasons.
@@ -295,26 +295,25 @@ class Engine:
 
     def _choose_strategy(self, plan: Plan) -> Plan:
         self.use(plan)
-        names = self._call(worker.list_strategies, self.spec)
-        reasons = list(plan.reasons)
+        names, reasons = self._call(worker.list_strategies, self.spec), list(plan.reasons)
         for name in names:
+            is_last = name == names[-1]
             self.use(replace(plan, strategy=name))
             try:
                 check = self._call(worker.check_strategy, self.spec)
             except EngineDiedError as exc:
-                is_last = name == names[-1]
                 if exc.cause in ("memory", "server") or (is_last and not (plan.is_repacked and exc.cause == "failed")):
                     raise
                 reasons.append(f"Scoring {name} ended the process in a probe: {exc}")
                 self.restart()
-                if is_last:
-                    reasons.append("The weights are left in the order of the file, which is slower.")
-                    return self._choose_strategy(replace(plan, is_repacked=False, reasons=tuple(reasons)))
                 continue
             reasons.append(check.reason)
             if check.is_exact:
                 return replace(plan, strategy=name, reasons=tuple(reasons))
-        raise EngineError(f"No way of scoring {self.spec.path} is exact: {' '.join(reasons)}")
+            if is_last:
+                raise EngineError(f"No way of scoring {self.spec.path} is exact: {' '.join(reasons)}")
+        reasons.append("The weights are left in the order of the file, which is slower.")
+        return self._choose_strategy(replace(plan, is_repacked=False, reasons=tuple(reasons)))
 
     def _settle_strategy(self) -> None:
         """Chooses the strategy before the first score, where nobody called `open`."""
