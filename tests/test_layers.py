@@ -43,7 +43,19 @@ FORBIDDEN = {
 }
 """Imports that point down and are wrong all the same."""
 
-SLOW = {"gguf", "huggingface_hub", "jinja2", "llama_cpp", "pyarrow", "rich", "scipy", "tqdm"}
+SLOW = {
+    "gguf",
+    "huggingface_hub",
+    "jinja2",
+    "llama_cpp",
+    "pyarrow",
+    "rich",
+    "rouge_score",
+    "sacrebleu",
+    "scipy",
+    "tqdm",
+    "vaderSentiment",
+}
 """Packages that take longer to import than the command line may take to answer."""
 
 SLOW_WHERE_NEEDED = {
