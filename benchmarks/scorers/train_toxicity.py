@@ -30,7 +30,7 @@ PUPIL = Pupil(
     n_heads=N_HEADS,
     n_inner=256,
     limit=64,
-    course=Course(n_epochs=10, rate=1.5e-3, n_pieces=2048, seed=2),
+    course=Course(n_epochs=6, rate=2e-3, n_pieces=4096, seed=2),
 )
 
 
