@@ -14,14 +14,15 @@ from recorded import INSTALLATION, load_machine
 from llamabench.errors import EngineDiedError
 from llamabench.hardware import trial
 from llamabench.hardware.diagnosis import diagnose
-from llamabench.records import Backend, Scored
+from llamabench.records import Backend, Plan, Scored
 
 
 def scripted(score: Callable[[str], list[float]]) -> Any:
     """An engine that scores by the name of the model's type."""
 
     class Scripted:
-        def __init__(self, path: Path):
+        def __init__(self, path: Path, plan: Plan):
+            assert plan.strategy == "single"
             self.quant = path.name.removeprefix("trial-")
 
         def __enter__(self) -> Scripted:
