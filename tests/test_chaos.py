@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import pytest
 from faults import FaultyEngine, fail_items
 
-from llamabench import runner
+from llamabench import opening, runner
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 
@@ -65,7 +65,7 @@ class Silent:
 def start(demo_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Silent], Path]:
     """Runs all starter items in small chunks; the run's folder."""
     monkeypatch.setattr(runner, "Engine", ChaosEngine)
-    monkeypatch.setattr(runner, "_CHUNK_TOKENS", (512, 512))
+    monkeypatch.setattr(opening, "_CHUNK_TOKENS", (512, 512))
 
     def start_run(name: str, progress: Silent) -> Path:
         with runner.run(RunOptions(demo_model, SUITES, tmp_path / name), progress) as stored:

@@ -67,8 +67,9 @@ class Commands:
 
     def slow_down(self) -> None:
         path = self.data / "speed.json"
-        speeds = {key: [n_tokens, SLOW_SPEED] for key, (n_tokens, _) in json.loads(path.read_text()).items()}
-        path.write_text(json.dumps(speeds))
+        entries = json.loads(path.read_text())
+        packs = {key: [entry[0], SLOW_SPEED] for key, entry in entries.items() if isinstance(entry, list)}
+        path.write_text(json.dumps({**entries, **packs}))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from faults import FaultyEngine
 from rpc import Server
 
-from llamabench import runner
+from llamabench import opening, runner
 from llamabench.engine import recovery
 from llamabench.errors import ServerError
 from llamabench.records import Overrides, Plan
@@ -108,7 +108,7 @@ class Start:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "Engine", TellingEngine)
-    monkeypatch.setattr(runner, "_CHUNK_TOKENS", (512, 512))
+    monkeypatch.setattr(opening, "_CHUNK_TOKENS", (512, 512))
     monkeypatch.setattr(recovery, "_WAITS_S", (0.3, 0.6))
 
 
