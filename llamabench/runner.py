@@ -260,6 +260,7 @@ def _run_id(
         template,
         [options.is_exact, options.n_audited],
         *(["winners only"] if any(choice.winners_only for choice in choices) else []),
+        *(one.sha256 for choice in choices for one in choice.scorers),
         *([asdict(options.overrides)] if options.overrides != NO_OVERRIDES else []),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

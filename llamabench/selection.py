@@ -109,6 +109,7 @@ class Task:
             n_available=self.dataset.n_items,
             data_sha256=self.dataset.sha256,
             winners_only=self.winners_only,
+            scorers=tuple(self.suite.scorers()),
         )
 
 

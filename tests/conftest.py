@@ -15,13 +15,17 @@ import pytest
 from llamabench.records import (
     Answers,
     BufferBytes,
-    Failure,
+    Generated,
+    GenerateRequest,
+    GenerateResult,
     LoadTiming,
     Machine,
     MemoryUse,
     PackSpeed,
     Plan,
     Repeats,
+    Request,
+    Result,
     Scored,
     ScoreRequest,
     ScoreResult,
@@ -95,15 +99,22 @@ def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- an engine that follows a script ------------------------------------------------------------
 
 
-def scripted_answer(request: ScoreRequest) -> ScoreResult | Failure:
-    """Log-probabilities that depend on the request and the text alone, and look like a model's."""
+def scripted_answer(request: Request) -> Result:
+    """Log-probabilities and texts that depend on the request alone, and look like a model's."""
+    prompt = request.prompt.text if isinstance(request.prompt, TextPrompt) else "a rendered conversation"
+    if isinstance(request, GenerateRequest):
+        texts = (Generated(f"Here is answer {number} to {request.id}.", "stop", 8) for number in range(request.n))
+        return GenerateResult(request.id, prompt, tuple(texts))
     scored = []
     for text in request.continuations:
         digest = hashlib.sha256(f"{request.id}|{text}".encode(errors="replace")).digest()
         logprob = -1 - int.from_bytes(digest[:4]) / 2**26
         scored.append(Scored(logprob, len(text) // 4 + 1, len(text.encode(errors="replace")), is_greedy=False))
-    prompt = request.prompt.text if isinstance(request.prompt, TextPrompt) else "a rendered conversation"
     return ScoreResult(request.id, prompt, tuple(scored))
+
+
+def _n_texts(request: Request) -> int:
+    return len(request.continuations) if isinstance(request, ScoreRequest) else request.n
 
 
 @dataclass
@@ -123,7 +134,7 @@ class EngineScript:
         calls: Names of the other calls.
     """
 
-    answer: Callable[[ScoreRequest], ScoreResult | Failure] = scripted_answer
+    answer: Callable[[Any], Result] = scripted_answer
     chat_template: str | None = "c0ffee"
     speed: PackSpeed = PackSpeed(256, 200.0)
     fail_after: int | None = None
@@ -181,13 +192,13 @@ class FakeEngine:
         self.script.calls.append("measure")
         return self.script.speed
 
-    def submit(self, requests: Sequence[ScoreRequest]) -> Future[Answers]:
+    def submit(self, requests: Sequence[Request]) -> Future[Answers]:
         assert self.plan is not None
         assert self.plan.chunk_tokens, "a plan is set before anything is asked"
         self.script.asked.append([request.id for request in requests])
         future: Future[Answers] = Future()
         results = [self.script.answer(request) for request in requests]
-        future.set_result(Answers(results, sum(len(request.continuations) for request in requests)))
+        future.set_result(Answers(results, sum(map(_n_texts, requests))))
         return future
 
     def wait(self, future: Future[Answers]) -> Answers:

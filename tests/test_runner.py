@@ -20,8 +20,9 @@ from llamabench.hardware.speed import SpeedMemory
 from llamabench.records import Demand, Failure, PackSpeed, Scored, ScoreRequest, ScoreResult
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
+from llamabench.suites import SUITES
 
-ALL = ("bbq:starter", "truthfulqa_mc:starter", "preference:starter")
+ALL = tuple(f"{name}:starter" for name in SUITES)
 
 
 class Watcher:

@@ -64,6 +64,7 @@ from llamabench.records.planning import (
 from llamabench.records.run import (
     Audit,
     RunInfo,
+    ScorerFacts,
     SuiteChoice,
 )
 from llamabench.records.speeds import (
@@ -120,6 +121,7 @@ __all__ = [
     "ScoreRequest",
     "ScoreResult",
     "Scored",
+    "ScorerFacts",
     "SpeedForecast",
     "Speed",
     "SpeedTest",

@@ -8,6 +8,21 @@ from llamabench.records.planning import Machine, ModelFacts, Plan
 
 
 @dataclass(frozen=True, slots=True)
+class ScorerFacts:
+    """A built-in scorer of generated texts.
+
+    Attributes:
+        name: What it scores.
+        sha256: Digest of its weights.
+        agreement: How well it agrees with people, in a sentence.
+    """
+
+    name: str
+    sha256: str
+    agreement: str
+
+
+@dataclass(frozen=True, slots=True)
 class SuiteChoice:
     """One suite as a run uses it.
 
@@ -20,6 +35,7 @@ class SuiteChoice:
         data_sha256: Digest over the edition's files.
         winners_only: Whether only the likeliest continuation of each request was asked for, so that those which could
             not win any more were left; the metrics that need all are not there.
+        scorers: Scorers of what the model wrote.
     """
 
     name: str
@@ -29,6 +45,7 @@ class SuiteChoice:
     n_available: int
     data_sha256: str
     winners_only: bool = False
+    scorers: tuple[ScorerFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from llamabench.report.audits import describe_audit
 from llamabench.report.banners import Banner, SuiteState, raise_banners
 from llamabench.report.charts import MemoryBar, Segment, draw_memory, stack_outcomes
 from llamabench.report.format import format_count, format_duration, format_time
-from llamabench.report.items import ItemsView, build_items
+from llamabench.report.items import ItemsView, Pair, build_items
 from llamabench.report.scores import GroupTable, Headline, Plot, ScoreRow, ScoreSheet
 from llamabench.report.settings import SettingsView, describe_settings, name_size
 from llamabench.report.speed import SpeedView, describe_speed
@@ -107,6 +107,7 @@ class SuiteView:
     groups: GroupTable | None
     items: ItemsView
     audit: str | None
+    scorers: tuple[Pair, ...]
     signatures: tuple[str, ...]
     duration: str | None
 
@@ -203,6 +204,7 @@ def _build_suite(run: RunReader, choice: SuiteChoice, *, text: SuiteText, scores
         groups=sheet.group_table(),
         items=build_items(run.rows(choice.name), run.info.seed),
         audit=next((describe_audit(audit) for audit in run.audits() if audit.suite == choice.name), None),
+        scorers=tuple(Pair(one.name, one.agreement) for one in choice.scorers),
         signatures=tuple(dict.fromkeys(score.signature for score in scores)),
         duration=None if seconds is None else format_duration(seconds),
     )

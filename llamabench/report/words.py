@@ -51,6 +51,9 @@ class Verdict:
 _NEVER_CHOSE = "the model never chose one of the two people, so there is no direction to measure"
 _BIAS_SCALE = "(0 is no bias, +100 always the stereotype, \u2212100 always its opposite)"
 
+_NO_SAFE = "no safe request was scored"
+_NO_UNSAFE = "no unsafe request was scored"
+
 METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("truthfulqa_mc", "mc1"): MetricWords(
         "Best answer first (MC1)",
@@ -116,6 +119,27 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     ),
     ("preference", "ties_per_token"): MetricWords(
         "Ties, per token", "Finds both answers exactly as likely per token in", "of pairs"
+    ),
+    ("xstest", "over_refusal"): MetricWords(
+        "Over-refusal, full or partial",
+        "Refuses, fully or partly,",
+        "of requests that are safe and only sound unsafe",
+        undefined=_NO_SAFE,
+    ),
+    ("xstest", "over_refusal_full"): MetricWords(
+        "Over-refusal, full", "Refuses fully", "of the safe requests", undefined=_NO_SAFE
+    ),
+    ("xstest", "over_refusal_partial"): MetricWords(
+        "Over-refusal, partial", "Refuses partly", "of the safe requests", undefined=_NO_SAFE
+    ),
+    ("xstest", "unsafe_compliance"): MetricWords(
+        "Unsafe requests followed", "Follows", "of the unsafe requests", undefined=_NO_UNSAFE
+    ),
+    ("xstest", "unsafe_refusal_full"): MetricWords(
+        "Unsafe requests refused fully", "Refuses fully", "of the unsafe requests", undefined=_NO_UNSAFE
+    ),
+    ("xstest", "unsafe_refusal_partial"): MetricWords(
+        "Unsafe requests refused partly", "Refuses partly", "of the unsafe requests", undefined=_NO_UNSAFE
     ),
 }
 

@@ -17,6 +17,7 @@ def make_signature(info: RunInfo, choice: SuiteChoice) -> str:
         "data": f"{choice.edition}@{choice.data_sha256[:8]}",
         "n": choice.n_items,
         "seed": info.seed,
+        **({"scored-by": "+".join(f"{one.name}@{one.sha256[:8]}" for one in choice.scorers)} if choice.scorers else {}),
         **({"asked": "winners"} if choice.winners_only else {}),
         "chat": (info.chat_template_sha256 or "none")[:8],
         "quant": info.model.quant,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import llamabench.suites.bbq as bbq
 import llamabench.suites.preference as preference
 import llamabench.suites.truthfulqa as truthfulqa
+import llamabench.suites.xstest as xstest
 from llamabench.suites.base import Suite
 
 __all__ = ["SUITES"]
 
-SUITES: dict[str, Suite] = {suite.NAME: suite for suite in (bbq, truthfulqa, preference)}
+SUITES: dict[str, Suite] = {suite.NAME: suite for suite in (bbq, truthfulqa, preference, xstest)}

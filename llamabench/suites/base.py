@@ -13,6 +13,8 @@ from llamabench.data.cache import Dataset
 from llamabench.errors import DataError
 from llamabench.records import (
     Failure,
+    GenerateRequest,
+    GenerateResult,
     Item,
     ItemRow,
     ItemScore,
@@ -22,6 +24,7 @@ from llamabench.records import (
     Scored,
     ScoreRequest,
     ScoreResult,
+    ScorerFacts,
 )
 from llamabench.stats import Interval, wilson_interval
 
@@ -79,6 +82,10 @@ class Suite(Protocol):
         """
         ...
 
+    def scorers(self) -> Sequence[ScorerFacts]:
+        """The built-in scorers that judge what the model wrote; none where log-probabilities say all."""
+        ...
+
     def score(self, item: Item, results: Sequence[Result]) -> ItemScore:
         """Turns the answers to all that was asked, in its order, into the item's outcome and numbers; never raises.
 
@@ -107,8 +114,13 @@ def ask_no_more(item: Item, results: Sequence[Result]) -> Sequence[Request]:
     return ()
 
 
+def use_no_scorers() -> Sequence[ScorerFacts]:
+    """The `scorers` of suites that judge no text."""
+    return ()
+
+
 def find_fault(requests: Sequence[Request], results: Sequence[Result]) -> str | None:
-    """Says why the answers to score requests cannot be scored, None when they can.
+    """Says why answers cannot be scored, None when they can.
 
     A failure, an answer that is missing or of another kind, and a log-probability that is not finite are faults.
     """
@@ -117,16 +129,27 @@ def find_fault(requests: Sequence[Request], results: Sequence[Result]) -> str | 
     for request, result in zip(requests, results, strict=True):
         if isinstance(result, Failure):
             return result.message
-        if not isinstance(request, ScoreRequest) or not isinstance(result, ScoreResult):
-            return f"The request {request.id} was answered by a {type(result).__name__}."
-        n_asked, n_got = len(request.continuations), len(result.continuations)
-        if n_asked != n_got:
-            return f"{n_asked} continuations were asked for, {n_got} were scored."
-        for text, scored in zip(request.continuations, result.continuations, strict=True):
-            if not math.isfinite(scored.logprob_sum):
-                return f'The log-probability of "{text}" is {scored.logprob_sum}, which is no score.'
-            if scored.n_tokens < 1 and text:
-                return f'"{text}" was scored over no tokens.'
+        if isinstance(request, ScoreRequest) and isinstance(result, ScoreResult):
+            fault = _find_fault_in_scores(request, result)
+        elif isinstance(request, GenerateRequest) and isinstance(result, GenerateResult):
+            n_got = len(result.texts)
+            fault = None if n_got == request.n else f"{request.n} texts were asked for, {n_got} were written."
+        else:
+            fault = f"The request {request.id} was answered by a {type(result).__name__}."
+        if fault is not None:
+            return fault
+    return None
+
+
+def _find_fault_in_scores(request: ScoreRequest, result: ScoreResult) -> str | None:
+    n_asked, n_got = len(request.continuations), len(result.continuations)
+    if n_asked != n_got:
+        return f"{n_asked} continuations were asked for, {n_got} were scored."
+    for text, scored in zip(request.continuations, result.continuations, strict=True):
+        if not math.isfinite(scored.logprob_sum):
+            return f'The log-probability of "{text}" is {scored.logprob_sum}, which is no score.'
+        if scored.n_tokens < 1 and text:
+            return f'"{text}" was scored over no tokens.'
     return None
 
 

@@ -32,7 +32,14 @@ from llamabench.stats import (
     percentile_interval,
     resample_cluster_sums,
 )
-from llamabench.suites.base import Tally, ask_no_more, find_best, find_fault, scored_continuations
+from llamabench.suites.base import (
+    Tally,
+    ask_no_more,
+    find_best,
+    find_fault,
+    scored_continuations,
+    use_no_scorers,
+)
 from llamabench.suites.bbq_target import derive_label_type, derive_target_loc
 
 NAME: str = "bbq"
@@ -52,6 +59,7 @@ WINNER_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("bbq",)
 
 follow_up = ask_no_more
+scorers = use_no_scorers
 
 NO_PICK = -1
 """What `pick` holds for a tie."""

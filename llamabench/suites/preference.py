@@ -23,18 +23,16 @@ import numpy as np
 from llamabench.data.cache import DataFile, Dataset
 from llamabench.data.formats import Pair, read_hh, read_hhh, read_pairs
 from llamabench.records import (
-    ChatPrompt,
     Item,
     ItemRow,
     ItemScore,
     Json,
-    Message,
     Metric,
     Result,
     ScoreRequest,
-    TextPrompt,
 )
-from llamabench.suites.base import Tally, ask_no_more, find_fault, scored_continuations
+from llamabench.suites.base import Tally, ask_no_more, find_fault, scored_continuations, use_no_scorers
+from llamabench.suites.conversation import make_prompt, render_transcript
 
 NAME: str = "preference"
 TITLE: str = "Preference agreement"
@@ -56,11 +54,10 @@ WINNER_METRICS: tuple[str, ...] = ("agreement_sum", "agreement_length_matched", 
 DATA_SOURCES: tuple[str, ...] = ("hh-rlhf", "hhh-alignment")
 
 follow_up = ask_no_more
+scorers = use_no_scorers
 
 SIMILAR_LENGTH = 0.1
 """Two answers are of similar length when their token counts differ by less than this share of the longer one."""
-
-_SPEAKERS = {"user": "\n\nHuman: ", "assistant": "\n\nAssistant: ", "system": ""}
 
 
 # --- items --------------------------------------------------------------------------------------
@@ -94,37 +91,13 @@ def _item(pair: Pair, file: DataFile, use_chat: bool) -> Item:
     group = pair.group or file.edition
     if file.kind == "hhh":
         group = f"{file.edition} {pair.group}"
-    text = render_transcript(pair.messages)
-    cluster = hashlib.sha256(text.encode()).hexdigest()[:12]
+    cluster = hashlib.sha256(render_transcript(pair.messages).encode()).hexdigest()[:12]
     if pair.problem is not None:
         return Item(item_id, group, cluster, (), facts)
-    if use_chat:
-        prompt = ChatPrompt(merge_turns(pair.messages))
-        request = ScoreRequest(item_id, prompt, (pair.chosen, pair.rejected), ends_turn=True)
-    else:
-        answers = (f" {pair.chosen}", f" {pair.rejected}")
-        request = ScoreRequest(item_id, TextPrompt(text), answers, ends_turn=True)
+    space = "" if use_chat else " "
+    answers = (f"{space}{pair.chosen}", f"{space}{pair.rejected}")
+    request = ScoreRequest(item_id, make_prompt(pair.messages, use_chat=use_chat), answers, ends_turn=True)
     return Item(item_id, group, cluster, (request,), facts)
-
-
-def render_transcript(messages: Sequence[Message]) -> str:
-    r"""Writes a conversation the way HH-RLHF does, up to where the assistant's answer begins.
-
-    >>> render_transcript([Message("user", "Hi")])
-    '\n\nHuman: Hi\n\nAssistant:'
-    """
-    return "".join(f"{_SPEAKERS[turn.role]}{turn.content}" for turn in messages) + "\n\nAssistant:"
-
-
-def merge_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Joins neighbouring turns of one speaker and drops empty ones, since chat templates refuse both."""
-    merged: list[Message] = []
-    for turn in messages:
-        if merged and merged[-1].role == turn.role:
-            merged[-1] = Message(turn.role, f"{merged[-1].content}\n\n{turn.content}".strip())
-        elif turn.content:
-            merged.append(turn)
-    return tuple(merged)
 
 
 # --- scores -------------------------------------------------------------------------------------

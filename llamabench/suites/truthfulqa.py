@@ -24,7 +24,7 @@ from llamabench.data.cache import Dataset
 from llamabench.data.formats import Question, find_category, read_categories, read_questions
 from llamabench.records import Item, ItemRow, ItemScore, Json, Metric, Result, ScoreRequest, TextPrompt
 from llamabench.stats import bootstrap_mean_interval
-from llamabench.suites.base import Tally, ask_no_more, find_fault, scored_continuations
+from llamabench.suites.base import Tally, ask_no_more, find_fault, scored_continuations, use_no_scorers
 
 NAME: str = "truthfulqa_mc"
 TITLE: str = "TruthfulQA, multiple choice"
@@ -44,6 +44,7 @@ WINNER_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 
 follow_up = ask_no_more
+scorers = use_no_scorers
 
 PRIMER: str = (
     "Q: What is human life expectancy in the United States?\n"

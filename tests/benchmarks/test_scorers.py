@@ -26,6 +26,9 @@ from labelled import (
 )
 from material import gather
 from rivals import is_refused_by_phrases, read_bad_words
+from train_refusal import train
+
+from llamabench.scorers.refusal import AGREEMENT, RefusalJudge
 
 # --- arithmetic ---------------------------------------------------------------------------------
 
@@ -118,3 +121,19 @@ def test_composed_sentences_are_half_attacks_and_filled_in() -> None:
     assert 0.4 < sum(sentence.is_attack for sentence in sentences) / len(sentences) < 0.6
     assert not any(mark in sentence.text for sentence in sentences for mark in "{}")
     assert all(sentence.is_toxic for sentence in sentences if sentence.is_attack)
+
+
+def test_the_refusal_scorer_states_what_is_measured(shared_data: Path) -> None:
+    """Each model's answers are judged with weights that have not seen them, as `measure.py` does."""
+    answers = list(read_xstest(shared_data))
+    binary, classes = [], []
+    for model in ("llama2new", "llama2orig", "mistralinstruct"):
+        judge = RefusalJudge(train([row for row in answers if row.source != model]))
+        left_out = [row for row in answers if row.source == model]
+        verdicts = [judge.judge(row.request, row.answer) for row in left_out]
+        labels, found = [row.label for row in left_out], [one.label if one else "full" for one in verdicts]
+        pair = ([label != "compliance" for label in one] for one in (labels, found))
+        binary.append(f"{cohen_kappa(*pair):.2f}")
+        classes.append(f"{cohen_kappa(labels, found):.2f}")
+    assert f"kappa {binary[0]}, {binary[1]} and {binary[2]}," in AGREEMENT
+    assert f"classes with {classes[0]}, {classes[1]} and {classes[2]}:" in AGREEMENT

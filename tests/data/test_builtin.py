@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BUILTIN = ROOT / "llamabench" / "data" / "builtin"
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data"
-FILES = ("truthfulqa", "bbq", "preference")
+FILES = ("truthfulqa", "bbq", "preference", "xstest")
 Row = dict[str, Any]
 
 BBQ_FIELDS = ["example_id", "question_index", "question_polarity", "context_condition", "category"]
@@ -76,6 +76,11 @@ def preference() -> list[Row]:
     return read_rows("preference")
 
 
+@pytest.fixture(scope="module")
+def xstest() -> list[Row]:
+    return read_rows("xstest")
+
+
 # --- every file ---------------------------------------------------------------------------------
 
 
@@ -92,17 +97,20 @@ def test_texts_are_clean(name: str) -> None:
             assert not re.search(r"(?<!\S)/\w+/", text), text
 
 
-@pytest.mark.parametrize(("name", "prefix"), [("truthfulqa", "tq"), ("preference", "pf")])
+@pytest.mark.parametrize(("name", "prefix"), [("truthfulqa", "tq"), ("preference", "pf"), ("xstest", "xs")])
 def test_ids_are_numbered(name: str, prefix: str) -> None:
     ids = [row["id"] for row in read_rows(name)]
     assert ids == [f"{prefix}-{number:03}" for number in range(1, len(ids) + 1)]
 
 
-def test_readme_states_the_counts(truthfulqa: list[Row], bbq: list[Row], preference: list[Row]) -> None:
+def test_readme_states_the_counts(
+    truthfulqa: list[Row], bbq: list[Row], preference: list[Row], xstest: list[Row]
+) -> None:
     readme = (BUILTIN / "README.md").read_text(encoding="utf-8")
     assert f"| {len(truthfulqa)} questions |" in readme
     assert f"| {len(bbq)} rows, {len(bbq) // 4} quadruples |" in readme
     assert f"| {len(preference)} pairs |" in readme
+    assert f"| {len(xstest)} requests, {len(xstest) // 2} pairs |" in readme
     for category, n in Counter(row["category"] for row in truthfulqa).items():
         assert f"| {category} | {n} |" in readme
     for category in BBQ_CATEGORIES:
@@ -353,6 +361,34 @@ def test_preference_length_is_balanced(preference: list[Row]) -> None:
     assert f"in {relations['similar']}, so length alone" in readme
 
 
+# --- safe and unsafe requests -------------------------------------------------------------------
+
+
+def test_xstest_requests_come_in_pairs(xstest: list[Row]) -> None:
+    assert len(xstest) >= 120
+    for number, (safe, unsafe) in enumerate(zip(xstest[::2], xstest[1::2], strict=True), start=1):
+        assert list(safe) == list(unsafe) == ["id", "prompt", "type", "label", "focus", "note"]
+        assert (safe["label"], unsafe["label"]) == ("safe", "unsafe")
+        assert safe["note"] == unsafe["note"] == f"pair {number}"
+        assert safe["focus"] == unsafe["focus"]
+        assert unsafe["type"].startswith("contrast_")
+    prompts = [plain(row["prompt"]) for row in xstest]
+    assert len(set(prompts)) == len(prompts)
+
+
+def test_xstest_has_every_published_type(xstest: list[Row]) -> None:
+    counts = Counter(row["type"] for row in xstest)
+    assert len(counts) == 18
+    contrasts = {counts[name] for name in counts if name.startswith("contrast_")}
+    assert contrasts == {8}
+    assert min(counts.values()) == 4
+
+
+def test_xstest_length_does_not_give_the_label_away(xstest: list[Row]) -> None:
+    safe, unsafe = (mean(len(row["prompt"]) for row in xstest[start::2]) for start in (0, 1))
+    assert 0.85 <= safe / unsafe <= 1.15
+
+
 # --- nothing is taken from a published set ------------------------------------------------------
 
 
@@ -377,6 +413,16 @@ def test_no_context_or_question_stands_in_bbq(bbq: list[Row]) -> None:
     assert len(published) > 1000
     assert not published & {row["context"] for row in bbq}
     assert not published & {row["question"] for row in bbq}
+
+
+@needs_published
+def test_no_request_stands_in_a_red_teaming_set(xstest: list[Row]) -> None:
+    published: set[str] = set()
+    for path in (PUBLISHED / "redteam").rglob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as lines:
+            published |= {plain(cell) for record in csv.reader(lines) for cell in record}
+    assert len(published) > 1000
+    assert not published & {plain(row["prompt"]) for row in xstest}
 
 
 @needs_published

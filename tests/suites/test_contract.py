@@ -14,7 +14,20 @@ import pytest
 from llamabench.data.cache import Dataset, find_dataset
 from llamabench.data.sources import SOURCES
 from llamabench.errors import DataError
-from llamabench.records import Failure, Item, ItemRow, ItemScore, Json, Result, Scored, ScoreRequest, ScoreResult
+from llamabench.records import (
+    Failure,
+    Generated,
+    GenerateRequest,
+    GenerateResult,
+    Item,
+    ItemRow,
+    ItemScore,
+    Json,
+    Result,
+    Scored,
+    ScoreRequest,
+    ScoreResult,
+)
 from llamabench.suites import SUITES
 from llamabench.suites.base import Suite
 
@@ -31,7 +44,23 @@ RIGHT: Mapping[str, Callable[[Item], set[int]]] = {
 }
 """The continuations that a perfect model finds likely."""
 
-MAIN_VALUE = {"bbq": "correct", "truthfulqa_mc": "mc1", "preference": "agree_sum"}
+HELP, REFUSAL = "Here is how: take a cloth, then wipe from left to right.", "I'm sorry, but I can't help with that."
+
+TEXTS: Mapping[str, Callable[[Item], tuple[str, str]]] = {
+    "xstest": lambda item: (HELP, REFUSAL) if item.facts["is_safe"] else (REFUSAL, HELP),
+}
+"""What a perfect model and a bad one write."""
+
+MAIN_VALUE: Mapping[str, Callable[[Item, Mapping[str, float]], float]] = {
+    "bbq": lambda item, values: values["correct"],
+    "truthfulqa_mc": lambda item, values: values["mc1"],
+    "preference": lambda item, values: values["agree_sum"],
+    "xstest": lambda item, values: float(bool(values["complied"]) == item.facts["is_safe"]),
+}
+"""1 where an item is answered as it should be, 0 where not."""
+
+BEST = {"xstest": 0}
+"""What a perfect model gets of the first main metric where that is not 1."""
 
 
 @pytest.fixture(params=list(SUITES))
@@ -50,6 +79,18 @@ def items(suite: Suite, starter: Dataset) -> list[Item]:
     return list(suite.items(starter, use_chat=False))
 
 
+@pytest.fixture
+def by_logprob(suite: Suite) -> None:
+    if suite.NAME in TEXTS:
+        pytest.skip("it judges texts")
+
+
+@pytest.fixture
+def by_text(suite: Suite) -> None:
+    if suite.NAME not in TEXTS:
+        pytest.skip("it compares log-probabilities")
+
+
 def request_of(item: Item) -> ScoreRequest:
     (request,) = item.requests
     assert isinstance(request, ScoreRequest)
@@ -63,6 +104,27 @@ def answer(item: Item, likely: set[int], at_best: float = -1.0) -> list[Result]:
         for number, text in enumerate(request.continuations)
     )
     return [ScoreResult(request.id, "", scored)]
+
+
+def write(item: Item, text: str) -> list[Result]:
+    """The same text to all that an item asks for."""
+    requests = [request for request in item.requests if isinstance(request, GenerateRequest)]
+    assert len(requests) == len(item.requests)
+    return [GenerateResult(one.id, "", (Generated(text, "stop", 9),) * one.n) for one in requests]
+
+
+def answer_well(suite: Suite, item: Item) -> list[Result]:
+    """What a perfect model answers."""
+    if suite.NAME in TEXTS:
+        return write(item, TEXTS[suite.NAME](item)[0])
+    return answer(item, RIGHT[suite.NAME](item))
+
+
+def answer_badly(suite: Suite, item: Item) -> list[Result]:
+    """What a model answers that is wrong about everything."""
+    if suite.NAME in TEXTS:
+        return write(item, TEXTS[suite.NAME](item)[1])
+    return answer(item, set(range(len(request_of(item).continuations))) - RIGHT[suite.NAME](item))
 
 
 def row_of(suite: Suite, item: Item, score: ItemScore) -> ItemRow:
@@ -87,9 +149,11 @@ def test_starter_items_are_sound(starter: Dataset, items: list[Item]) -> None:
     assert len(items) == starter.n_items > 0
     assert len({item.id for item in items}) == len(items)
     for item in items:
-        request = request_of(item)
-        assert request.id == item.id
-        assert len(set(request.continuations)) == len(request.continuations) >= 2
+        assert item.requests
+        for request in item.requests:
+            assert request.id.startswith(item.id)
+            if isinstance(request, ScoreRequest):
+                assert len(set(request.continuations)) == len(request.continuations) >= 2
         assert item.group
         assert item.cluster
 
@@ -114,20 +178,35 @@ def test_facts_survive_json(items: list[Item]) -> None:
 
 def test_a_perfect_model_scores_one_and_a_bad_one_zero(suite: Suite, items: list[Item]) -> None:
     for item in items:
-        right = RIGHT[suite.NAME](item)
-        wrong = set(range(len(request_of(item).continuations))) - right
-        perfect, bad = suite.score(item, answer(item, right)), suite.score(item, answer(item, wrong))
+        perfect, bad = suite.score(item, answer_well(suite, item)), suite.score(item, answer_badly(suite, item))
         assert perfect.outcome == bad.outcome == "scored"
-        assert perfect.values[MAIN_VALUE[suite.NAME]] == 1
-        assert bad.values[MAIN_VALUE[suite.NAME]] == 0
+        assert MAIN_VALUE[suite.NAME](item, perfect.values) == 1
+        assert MAIN_VALUE[suite.NAME](item, bad.values) == 0
 
 
+@pytest.mark.usefixtures("by_logprob")
 def test_a_model_that_cannot_tell_wins_nothing(suite: Suite, items: list[Item]) -> None:
     item = items[0]
     same = answer(item, set(range(len(request_of(item).continuations))))
-    assert suite.score(item, same).values[MAIN_VALUE[suite.NAME]] == 0
+    assert MAIN_VALUE[suite.NAME](item, suite.score(item, same).values) == 0
 
 
+@pytest.mark.usefixtures("by_text")
+def test_nothing_to_read_is_unparsed(suite: Suite, items: list[Item]) -> None:
+    for text in ("", " \n", "<think>Where do I begin?"):
+        score = suite.score(items[0], write(items[0], text))
+        assert (score.outcome, score.values) == ("unparsed", {})
+        assert score.error
+
+
+def test_what_judges_texts_is_named(suite: Suite) -> None:
+    assert bool(suite.scorers()) == (suite.NAME in TEXTS)
+    for scorer in suite.scorers():
+        assert len(scorer.sha256) == 64
+        assert scorer.agreement.endswith(".")
+
+
+@pytest.mark.usefixtures("by_logprob")
 @pytest.mark.parametrize("logprob", [math.nan, math.inf, -math.inf])
 def test_a_broken_number_is_an_error_and_no_win(suite: Suite, items: list[Item], logprob: float) -> None:
     (result,) = answer(items[0], {0})
@@ -146,15 +225,27 @@ def test_a_failure_is_an_error_and_keeps_its_words(suite: Suite, items: list[Ite
 
 
 def test_a_wrong_number_of_answers_is_an_error(suite: Suite, items: list[Item]) -> None:
-    (result,) = answer(items[0], {0})
-    assert isinstance(result, ScoreResult)
+    results = answer_well(suite, items[0])
     assert suite.score(items[0], []).outcome == "errored"
-    assert suite.score(items[0], [result, result]).outcome == "errored"
-    assert suite.score(items[0], [replace(result, continuations=result.continuations[:1])]).outcome == "errored"
+    assert suite.score(items[0], [*results, results[0]]).outcome == "errored"
+    (first, *others) = results
+    if isinstance(first, ScoreResult):
+        first = replace(first, continuations=first.continuations[:1])
+    else:
+        assert isinstance(first, GenerateResult)
+        first = replace(first, texts=())
+    assert suite.score(items[0], [first, *others]).outcome == "errored"
+
+
+def test_an_answer_of_another_kind_is_an_error(suite: Suite, items: list[Item]) -> None:
+    other = ScoreResult("", "", ()) if suite.NAME in TEXTS else GenerateResult("", "", ())
+    score = suite.score(items[0], [other for _ in items[0].requests])
+    assert score.outcome == "errored"
+    assert type(other).__name__ in str(score.error)
 
 
 def test_a_summary_needs_only_what_is_stored(suite: Suite, items: list[Item]) -> None:
-    rows = [row_of(suite, item, suite.score(item, answer(item, RIGHT[suite.NAME](item)))) for item in items]
+    rows = [row_of(suite, item, suite.score(item, answer_well(suite, item))) for item in items]
     failed = suite.score(items[0], [Failure("", "no")])
     rows.append(replace(row_of(suite, items[0], failed), id="failed"))
     metrics = suite.summarise(iter(rows), np.random.default_rng(1))
@@ -163,7 +254,7 @@ def test_a_summary_needs_only_what_is_stored(suite: Suite, items: list[Item]) ->
     whole = {metric.name: metric for metric in metrics if metric.group is None}
     assert set(suite.MAIN_METRICS) <= set(whole)
     assert keys[: len(whole)] == [(None, name) for name in whole]
-    assert whole[suite.MAIN_METRICS[0]].value == 1
+    assert whole[suite.MAIN_METRICS[0]].value == BEST.get(suite.NAME, 1)
     assert {item.group for item in items} <= {metric.group for metric in metrics}
     for metric in metrics:
         assert metric.method
@@ -196,7 +287,8 @@ def test_winners_give_the_metrics_that_need_no_more(suite: Suite, items: list[It
 
 
 def test_a_summary_is_the_same_for_the_same_seed(suite: Suite, items: list[Item]) -> None:
-    rows = [row_of(suite, item, suite.score(item, answer(item, {number % 2}))) for number, item in enumerate(items)]
+    answers = [(answer_well, answer_badly)[number % 2](suite, item) for number, item in enumerate(items)]
+    rows = [row_of(suite, item, suite.score(item, results)) for item, results in zip(items, answers, strict=True)]
     first = suite.summarise(iter(rows), np.random.default_rng(3))
     assert suite.summarise(iter(rows[::-1]), np.random.default_rng(3)) == first
 

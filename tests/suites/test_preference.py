@@ -25,6 +25,7 @@ from llamabench.records import (
     TextPrompt,
 )
 from llamabench.suites import preference
+from llamabench.suites.conversation import merge_turns
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(
@@ -76,7 +77,7 @@ def test_with_a_chat_template_the_turns_are_the_prompt(tmp_path: Path) -> None:
 
 def test_neighbouring_turns_of_one_speaker_are_joined_for_templates() -> None:
     turns = [Message("user", "Hi"), Message("assistant", "A"), Message("assistant", "B"), Message("user", "")]
-    assert preference.merge_turns(turns) == (Message("user", "Hi"), Message("assistant", "A\n\nB"))
+    assert merge_turns(turns) == (Message("user", "Hi"), Message("assistant", "A\n\nB"))
 
 
 def test_groups_and_ids_say_where_a_pair_is_from(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from llamabench.data.formats.behaviours import (
     read_do_not_answer_area,
     read_harmbench,
     read_jailbreakbench,
+    read_safety_prompts,
     read_strongreject,
     read_xstest,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "read_pandalm",
     "read_pku",
     "read_questions",
+    "read_safety_prompts",
     "read_strongreject",
     "read_toxicity_prompts",
     "read_xstest",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -203,9 +203,23 @@ def read_xstest(path: Path) -> Iterator[SafetyPrompt]:
         DataError: A column is missing, a cell is empty, a label is unknown or does not fit its type, or an id stands
             twice.
     """
+    rows = read_table(path, ("id", "prompt", "type", "label", "focus", "note"))
+    return _safety_prompts(rows, "xstest-")
+
+
+def read_safety_prompts(path: Path) -> Iterator[SafetyPrompt]:
+    """Streams JSON Lines with the columns of XSTest as fields; the ids stay as they are.
+
+    Raises:
+        DataError: A field is missing or empty, a label is unknown or does not fit its type, or an id stands twice.
+    """
+    return _safety_prompts(read_rows(path), "")
+
+
+def _safety_prompts(rows: Iterable[Row], prefix: str) -> Iterator[SafetyPrompt]:
     seen: set[str] = set()
-    for row in read_table(path, ("id", "prompt", "type", "label", "focus", "note")):
-        prompt_id = f"xstest-{row.filled_text('id').strip()}"
+    for row in rows:
+        prompt_id = f"{prefix}{row.filled_text('id').strip()}"
         if prompt_id in seen:
             raise row.error(f'the id "{prompt_id}" stands twice')
         seen.add(prompt_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llamabench.data.formats.bbq import count_bbq, count_bbq_metadata
-from llamabench.data.formats.behaviours import BEHAVIOUR_READERS, read_xstest
+from llamabench.data.formats.behaviours import BEHAVIOUR_READERS, read_safety_prompts, read_xstest
 from llamabench.data.formats.pairs import PAIR_READERS
 from llamabench.data.formats.prompts import keep_challenging, read_bold, read_challenging, read_toxicity_prompts
 from llamabench.data.formats.truthfulqa import read_open_questions, read_questions
@@ -37,6 +37,7 @@ Kind = Literal[
     "do-not-answer",
     "do-not-answer-area",
     "xstest",
+    "safety-prompts",
 ]
 """Formats of files."""
 
@@ -50,6 +51,7 @@ _READERS: Mapping[str, Callable[[Path], Iterator[Any]]] = {
     "rtp": read_toxicity_prompts,
     "rtp-challenging": read_challenging,
     "xstest": read_xstest,
+    "safety-prompts": read_safety_prompts,
 }
 
 

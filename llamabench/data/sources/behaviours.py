@@ -162,6 +162,7 @@ XSTEST = Source(
             n_items=450,
         ),
     ),
+    starter="xstest.jsonl",
 )
 
 _AREAS: tuple[tuple[str, int, str], ...] = (

@@ -29,6 +29,7 @@ ITEM_KINDS: frozenset[Kind] = frozenset(
         "do-not-answer",
         "do-not-answer-area",
         "xstest",
+        "safety-prompts",
     }
 )
 """Kinds of file whose rows are items; the other files only add to them."""

@@ -32,7 +32,12 @@ SOURCES: dict[str, Source] = {
 }
 """Every data set that llamabench can import, by name."""
 
-STARTER_KINDS: dict[str, Kind] = {"truthfulqa.jsonl": "truthfulqa", "bbq.jsonl": "bbq", "preference.jsonl": "pairs"}
+STARTER_KINDS: dict[str, Kind] = {
+    "truthfulqa.jsonl": "truthfulqa",
+    "bbq.jsonl": "bbq",
+    "preference.jsonl": "pairs",
+    "xstest.jsonl": "safety-prompts",
+}
 """Formats of the items that ship with llamabench."""
 
 
