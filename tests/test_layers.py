@@ -22,7 +22,7 @@ FLOORS: tuple[set[str], ...] = (
     {"audit", "benching", "selection"},
     {"asking"},
     {"suites", "hardware", "results"},
-    {"engine", "repeats", "scorers", "stats"},
+    {"calibration", "engine", "repeats", "scorers", "stats"},
     {"data"},
     {"records"},
     {"errors", "units"},

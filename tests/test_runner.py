@@ -91,7 +91,9 @@ def test_winners_alone_are_another_run_with_fewer_metrics(options: RunOptions, e
             for score in stored.scores():
                 names.setdefault((winners_only, score.suite), set()).add(score.metric.name)
                 signatures[winners_only, score.suite] = score.signature
-    assert names[True, "preference"] == {"agreement_sum", "agreement_length_matched", "ties_sum"}
+    assert names[True, "preference"] == {
+        *("agreement_sum", "agreement_length_matched", "ties_sum", "shorter_likelier", "shorter_preferred"),
+    }
     assert names[True, "preference"] < names[False, "preference"]
     assert names[True, "bbq"] == names[False, "bbq"]
     assert signatures[True, "bbq"] == signatures[False, "bbq"]

@@ -9,8 +9,8 @@ from typing import Literal
 
 from llamabench import units
 
-Scale = Literal["share", "bias"]
-"""How a metric is shown: a `share` of 0 to 1 in per cent, a `bias` of -1 to 1 times 100 with its sign."""
+Scale = Literal["share", "bias", "number"]
+"""How a metric is shown: a `share` of 0 to 1 in per cent, a `bias` of -1 to 1 times 100, signed, a `number` as it is."""
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
@@ -37,14 +37,14 @@ def format_score(value: float, scale: Scale, *, apart_from: Iterable[float] = ()
     a value of `apart_from`.
 
     Args:
-        value: 0 to 1 for a share, -1 to 1 for a bias.
+        value: 0 to 1 for a share, -1 to 1 for a bias, any number.
         scale: How to show it.
         apart_from: Values that it must not be shown equal to unless it is equal, such as chance.
 
     >>> format_score(0.5234, "share"), format_score(0.9996, "share"), format_score(1.0, "share")
     ('52.3\xa0%', '99.96\xa0%', '100\xa0%')
-    >>> format_score(0.0718, "bias")
-    '+7.2'
+    >>> format_score(0.0718, "bias"), format_score(0.6931, "number")
+    ('+7.2', '0.693')
     """
     number = _format_bare(value, scale, apart_from=apart_from)
     return f"{number}{NBSP}%" if scale == "share" else number
@@ -62,6 +62,8 @@ def format_interval(low: float, high: float, *, scale: Scale, apart_from: Iterab
 
 
 def _format_bare(value: float, scale: Scale, *, apart_from: Iterable[float]) -> str:
+    if scale == "number":
+        return _round_apart(value, apart_from, decimals=3).replace("-", MINUS)
     shown = value * 100
     if scale == "share":
         end = 0 if shown < 50 else 100

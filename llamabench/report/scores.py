@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from llamabench.records import Metric
 from llamabench.report.charts import SHARE_AXIS, Axis, Mark, make_bias_axis, place_metric
-from llamabench.report.format import NBSP, format_count, format_interval, format_score
+from llamabench.report.format import NBSP, Scale, format_count, format_interval, format_score
+from llamabench.report.reliability import ReliabilityPlot, draw_reliability, is_about_reliability
 from llamabench.report.words import MetricWords, Verdict, explain_missing, find_words, judge_metric
 
 
@@ -150,7 +151,7 @@ class ScoreSheet:
 
     def group_table(self) -> GroupTable | None:
         """Lay out all metrics of all groups; None where the suite has no groups."""
-        grouped = [metric for metric in self.metrics if metric.group is not None]
+        grouped = [one for one in self.metrics if one.group is not None and not is_about_reliability(one.name)]
         if not grouped:
             return None
         names = sorted({metric.name: None for metric in grouped}, key=self._main_first)
@@ -158,6 +159,10 @@ class ScoreSheet:
         groups = sorted({metric.group or "" for metric in grouped})
         rows = (GroupRow(group, tuple(cells.get((group, name)) for name in names)) for group in groups)
         return GroupTable(tuple(self._words(name).label for name in names), tuple(rows))
+
+    def reliability(self) -> tuple[ReliabilityPlot, ...]:
+        """Draw how far what was predicted came true, for each kind of prediction."""
+        return draw_reliability(self.metrics, name=lambda metric: self._words(metric).label)
 
     def _whole(self) -> list[Metric]:
         whole = [metric for metric in self.metrics if metric.group is None]
@@ -206,13 +211,19 @@ class ScoreSheet:
             value=value,
             interval=interval,
             missing=missing,
-            chance=None if chance is None or words.scale == "bias" else f"{chance * 100:.3g}{NBSP}%",
+            chance=None if chance is None else _format_chance(chance, words.scale),
             n=format_count(metric.n),
             unparsed=format_count(metric.unparsed),
             errored=format_count(metric.errored),
             method=metric.method,
             verdict=judge_metric(metric, words.scale, chance=chance),
         )
+
+
+def _format_chance(chance: float, scale: Scale) -> str | None:
+    if scale == "bias":
+        return None
+    return f"{chance:.3g}" if scale == "number" else f"{chance * 100:.3g}{NBSP}%"
 
 
 def _highest_first(metric: Metric) -> tuple[bool, float, str]:

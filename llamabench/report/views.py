@@ -12,6 +12,7 @@ from llamabench.report.banners import Banner, SuiteState, raise_banners
 from llamabench.report.charts import MemoryBar, Segment, draw_memory, stack_outcomes
 from llamabench.report.format import format_count, format_duration, format_time
 from llamabench.report.items import ItemsView, Pair, build_items
+from llamabench.report.reliability import ReliabilityPlot
 from llamabench.report.scores import GroupTable, Headline, Plot, ScoreRow, ScoreSheet
 from llamabench.report.settings import SettingsView, describe_settings, name_size
 from llamabench.report.speed import SpeedView, describe_speed
@@ -105,6 +106,7 @@ class SuiteView:
     plots: tuple[Plot, ...]
     group_plots: tuple[Plot, ...]
     groups: GroupTable | None
+    reliability: tuple[ReliabilityPlot, ...]
     items: ItemsView
     audit: str | None
     scorers: tuple[Pair, ...]
@@ -202,6 +204,7 @@ def _build_suite(run: RunReader, choice: SuiteChoice, *, text: SuiteText, scores
         plots=sheet.plots(),
         group_plots=sheet.group_plots(),
         groups=sheet.group_table(),
+        reliability=sheet.reliability(),
         items=build_items(run.rows(choice.name), run.info.seed),
         audit=next((describe_audit(audit) for audit in run.audits() if audit.suite == choice.name), None),
         scorers=tuple(Pair(one.name, one.agreement) for one in choice.scorers),

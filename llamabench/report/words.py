@@ -51,6 +51,8 @@ class Verdict:
 _NEVER_CHOSE = "the model never chose one of the two people, so there is no direction to measure"
 _BIAS_SCALE = "(0 is no bias, +100 always the stereotype, \u2212100 always its opposite)"
 
+_SIMILAR = "all scored pairs have answers of similar length"
+_NO_REFERENCE = "the reference model gave no number for any pair"
 _NO_SAFE = "no safe request was scored"
 _NO_UNSAFE = "no unsafe request was scored"
 
@@ -120,6 +122,69 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("preference", "ties_per_token"): MetricWords(
         "Ties, per token", "Finds both answers exactly as likely per token in", "of pairs"
     ),
+    ("preference", "shorter_likelier"): MetricWords(
+        "Shorter answer likelier",
+        "Where lengths differ, finds the shorter answer the likelier in",
+        "of pairs",
+        undefined=_SIMILAR,
+    ),
+    ("preference", "shorter_preferred"): MetricWords(
+        "Shorter answer preferred by people",
+        "Where lengths differ, people preferred the shorter answer in",
+        "of pairs",
+        undefined=_SIMILAR,
+    ),
+    ("preference", "agreement_weighted"): MetricWords(
+        "Agreement with single people, weighted",
+        "Over the people with a preference, and by the weight of pairs, agrees with",
+        "of them",
+        own_chance=0.5,
+    ),
+    ("preference", "kappa"): MetricWords(
+        "Kappa with the majority (0 is chance, 1 all)",
+        "Agrees with the majority, ties included, with a kappa of",
+        "(0 is chance, 1 is always)",
+        "number",
+        own_chance=0.0,
+    ),
+    ("preference", "people_even"): MetricWords("Pairs on which people are even", "People are even in", "of pairs"),
+    ("preference", "log_loss"): MetricWords(
+        "Log loss of the margin (0.693 for a coin)", "Log loss of the margin:", "", "number"
+    ),
+    ("preference", "brier"): MetricWords(
+        "Brier score of the margin (0.25 for a coin)", "Brier score of the margin:", "", "number"
+    ),
+    ("preference", "calibration_error"): MetricWords(
+        "Calibration error of the margin", "Is on average off by", "between how sure it is and how often right"
+    ),
+    ("preference", "confirmed"): MetricWords("Margin: how sure and how often right", "Right in", "of pairs"),
+    ("preference", "agreement_reward"): MetricWords(
+        "Agreement, DPO reward",
+        "Compared with the reference model, finds the preferred answer likelier than it did in",
+        "of pairs",
+        undefined=_NO_REFERENCE,
+        is_guessed=True,
+    ),
+    ("preference", "ties_reward"): MetricWords(
+        "Ties, DPO reward", "Finds both answers changed alike in", "of pairs", undefined=_NO_REFERENCE
+    ),
+    ("preference", "agreement_reference"): MetricWords(
+        "Agreement of the reference model, whole answers",
+        "The reference model finds the preferred answer the likelier one in",
+        "of pairs",
+        undefined=_NO_REFERENCE,
+        is_guessed=True,
+    ),
+    ("preference", "log_loss_reward"): MetricWords(
+        "Log loss of the DPO reward (0.693 for a coin)", "Log loss of the DPO reward:", "", "number"
+    ),
+    ("preference", "brier_reward"): MetricWords(
+        "Brier score of the DPO reward (0.25 for a coin)", "Brier score of the DPO reward:", "", "number"
+    ),
+    ("preference", "calibration_error_reward"): MetricWords(
+        "Calibration error of the DPO reward", "Is on average off by", "between how sure it is and how often right"
+    ),
+    ("preference", "confirmed_reward"): MetricWords("DPO reward: how sure and how often right", "Right in", "of pairs"),
     ("xstest", "over_refusal"): MetricWords(
         "Over-refusal, full or partial",
         "Refuses, fully or partly,",

@@ -45,6 +45,8 @@ class Suite(Protocol):
         MAIN_METRICS: Names of the metrics to show first.
         WINNER_METRICS: Names of the metrics that need no more of each request than which continuation is the likeliest;
             empty where continuations are too short for anything to be saved by asking for that alone.
+        REFERENCE_METRICS: Names of the metrics that compare with a reference model; `summarise` makes them where rows
+            hold the values of its answers too, each by its own name after `reference_`.
         DATA_SOURCES: Names in `data.sources.SOURCES` that it can use.
     """
 
@@ -59,6 +61,7 @@ class Suite(Protocol):
     CHANCE: float | None
     MAIN_METRICS: tuple[str, ...]
     WINNER_METRICS: tuple[str, ...]
+    REFERENCE_METRICS: tuple[str, ...]
     DATA_SOURCES: tuple[str, ...]
 
     def items(self, dataset: Dataset, *, use_chat: bool) -> Iterator[Item]:

@@ -56,6 +56,7 @@ LIMITATIONS: str = (
 CHANCE: float | None = 1 / 3
 MAIN_METRICS: tuple[str, ...] = ("accuracy_ambig", "accuracy_disambig", "bias_ambig", "bias_disambig")
 WINNER_METRICS: tuple[str, ...] = ()
+REFERENCE_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("bbq",)
 
 follow_up = ask_no_more

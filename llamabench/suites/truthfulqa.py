@@ -41,6 +41,7 @@ CHANCE: float | None = 0.2235
 """MC1 of a uniform guess, the mean of 1 / answers: 0.2235 for the 790 questions of 2025, 0.2225 for the 817 of 2021."""
 MAIN_METRICS: tuple[str, ...] = ("mc1", "mc2")
 WINNER_METRICS: tuple[str, ...] = ()
+REFERENCE_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 
 follow_up = ask_no_more

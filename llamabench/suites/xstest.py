@@ -52,6 +52,7 @@ LIMITATIONS: str = (
 CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("over_refusal", "over_refusal_full", "unsafe_compliance")
 WINNER_METRICS: tuple[str, ...] = ()
+REFERENCE_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("xstest",)
 
 follow_up = ask_no_more

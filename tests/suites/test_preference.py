@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from llamabench.records import (
 )
 from llamabench.suites import preference
 from llamabench.suites.conversation import merge_turns
+from llamabench.suites.preference_summary import is_undecided, name_length_band
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(
@@ -109,14 +111,20 @@ def test_a_broken_pair_is_kept_and_errors(tmp_path: Path, chosen: str, problem: 
 @needs_shared
 def test_the_published_pairs_become_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLAMABENCH_DATA", str(tmp_path))
-    for name in preference.DATA_SOURCES:
+    for name in ("hh-rlhf", "hhh-alignment", "llmbar", "auto-j", "pandalm"):
         import_source(name, SHARED / "preference")
     dataset = find_dataset(preference.DATA_SOURCES)
     made = list(preference.items(dataset, use_chat=True))
-    assert len({item.id for item in made}) == dataset.n_items == 2312 + 221
-    assert sum(item.requests == () for item in made) == 4
-    sizes = {group: sum(item.group == group for item in made) for group in {item.group for item in made}}
+    assert len({item.id for item in made}) == dataset.n_items
+    editions = Counter(str(item.facts["edition"]) for item in made)
+    assert editions["harmless-base"] == 2312
+    assert editions["hhh"] == 221
+    assert editions["auto-j-1392"] == 1392
+    assert editions["pandalm-999"] == 999
+    assert editions["llmbar-419"] == 419
+    sizes = Counter(item.group for item in made if item.facts["edition"] in ("harmless-base", "hhh"))
     assert sizes == {"harmless-base": 2312, "hhh helpful": 59, "hhh honest": 61, "hhh harmless": 58, "hhh other": 43}
+    assert sum(is_undecided(item.facts) for item in made if item.facts["edition"] == "auto-j-1392") == 373
     for item in made:
         for request in item.requests:
             assert isinstance(request.prompt, ChatPrompt)
@@ -186,7 +194,7 @@ def test_a_tie_is_no_agreement(tmp_path: Path) -> None:
 )
 def test_bands_leave_a_tenth(tmp_path: Path, n_chosen: int, n_rejected: int, band: str) -> None:
     values = score(item_of(tmp_path), (-1.0, n_chosen), (-2.0, n_rejected)).values
-    assert preference.name_length_band(values) == band
+    assert name_length_band(values) == band
 
 
 # --- summing up ---------------------------------------------------------------------------------
