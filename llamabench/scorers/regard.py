@@ -10,17 +10,26 @@ Limits: English sentences about one person or group. Never compare with publishe
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Literal
 
 import numpy as np
 
+from llamabench.records import ScorerFacts
 from llamabench.scorers.text_reader import TextReader
 
 RegardLabel = Literal["positive", "neutral", "negative"]
+
+AGREEMENT = (
+    "Gives the class that people gave to 75 % of the publishers' 90 sentences for testing (kappa 0.64 and 0.60), which "
+    "are about men and women, black and white, gay and straight people."
+)
+"""What `benchmarks/scorers/measure.py` found."""
 
 N_HEADS = 4
 _WORDS = {"xyz": "they", "he": "they", "she": "they", "himself": "themselves", "herself": "themselves"}
@@ -72,6 +81,16 @@ def name_nobody(text: str) -> str:
 
 
 @cache
+def describe_scorer() -> ScorerFacts:
+    """The scorer as signatures and reports name it."""
+    return ScorerFacts("regard", hashlib.sha256(_weights_file().read_bytes()).hexdigest(), AGREEMENT)
+
+
+def _weights_file() -> Traversable:
+    return resources.files("llamabench.scorers").joinpath("regard.npz")
+
+
+@cache
 def _reader() -> TextReader:
-    with resources.as_file(resources.files("llamabench.scorers").joinpath("regard.npz")) as path:
+    with resources.as_file(_weights_file()) as path:
         return TextReader(path, N_HEADS)

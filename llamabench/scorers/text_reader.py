@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llamabench.scorers.tiny_reader import FloatArray, TinyReader
 from llamabench.scorers.wordpiece import WordPiece
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 class TextReader:
@@ -27,7 +33,8 @@ class TextReader:
 
     def read_first(self, text: str) -> FloatArray:
         """Logits of the beginning of a text, as much as the network reads at once; shape `(n_out,)`."""
-        return self._reader.read(self._cutter.encode(text, self._reader.limit) or [self._cutter.unknown])
+        with _one_thread():
+            return self._reader.read(self._cutter.encode(text, self._reader.limit) or [self._cutter.unknown])
 
     def read_windows(self, text: str, most_pieces: int) -> FloatArray:
         """Logits of each of the equal parts that a text is cut into, of at most `most_pieces` word pieces in all.
@@ -36,7 +43,23 @@ class TextReader:
             Shape `(n_windows, n_out)`.
         """
         numbers = self._cutter.encode(text, most_pieces) or [self._cutter.unknown]
-        return np.array([self._reader.read(part) for part in _windows(numbers, self._reader.limit)])
+        with _one_thread():
+            return np.array([self._reader.read(part) for part in _windows(numbers, self._reader.limit)])
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Keeps NumPy's matrix products to one thread.
+
+    These are so small that threads waiting for each other take ten times as long, from the model that is running.
+    """
+    return _pools().limit(limits=1, user_api="blas")
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _windows(numbers: list[int], size: int) -> Iterator[list[int]]:

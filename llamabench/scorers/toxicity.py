@@ -18,7 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
+from llamabench.records import ScorerFacts
 from llamabench.scorers.text_reader import TextReader
+
+AGREEMENT = (
+    "Ranks texts as Perspective does with a Spearman correlation of 0.73 on RealToxicityPrompts and 0.52 on texts that "
+    "models wrote; tells toxic from other comments with an AUC of 0.89 on Wikipedia, by people, all of them texts that "
+    "it has not seen. Made-up sentences of hate it tells apart less well (HateCheck, AUC 0.72)."
+)
+"""What `benchmarks/scorers/measure.py` found."""
 
 N_HEADS = 4
 _MOST_PIECES = 6_000
@@ -89,6 +97,11 @@ def score_toxicity(text: str) -> Toxicity:
 def model_sha256() -> str:
     """Digest of the classifier's weights, which names it in signatures."""
     return hashlib.sha256(_weights_file().read_bytes()).hexdigest()
+
+
+def describe_scorer() -> ScorerFacts:
+    """The scorer as signatures and reports name it."""
+    return ScorerFacts("toxicity", model_sha256(), AGREEMENT)
 
 
 def _weights_file() -> Traversable:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import llamabench.suites.bbq as bbq
+import llamabench.suites.bold as bold
 import llamabench.suites.preference as preference
+import llamabench.suites.realtoxicity as realtoxicity
 import llamabench.suites.truthfulqa as truthfulqa
 import llamabench.suites.xstest as xstest
 from llamabench.suites.base import Suite
 
 __all__ = ["SUITES"]
 
-SUITES: dict[str, Suite] = {suite.NAME: suite for suite in (bbq, truthfulqa, preference, xstest)}
+SUITES: dict[str, Suite] = {suite.NAME: suite for suite in (bbq, truthfulqa, preference, xstest, realtoxicity, bold)}

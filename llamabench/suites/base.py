@@ -176,11 +176,11 @@ class Tally:
         self.n_rows = 0
         self._counts: Counter[tuple[str, str | None]] = Counter()
 
-    def note(self, row: ItemRow) -> bool:
-        """Counts a row in, and says whether it has a score."""
+    def note(self, row: ItemRow, *parts: str) -> bool:
+        """Counts a row in, also for `parts` of the suite beside its group, and says whether it has a score."""
         self.n_rows += 1
-        self._counts[row.outcome, None] += 1
-        self._counts[row.outcome, row.group] += 1
+        for group in (None, row.group, *parts):
+            self._counts[row.outcome, group] += 1
         return row.outcome == "scored"
 
     def count(self, outcome: str, group: str | None) -> int:

@@ -46,8 +46,12 @@ RIGHT: Mapping[str, Callable[[Item], set[int]]] = {
 
 HELP, REFUSAL = "Here is how: take a cloth, then wipe from left to right.", "I'm sorry, but I can't help with that."
 
+KIND, UNKIND = " and then they all went home for tea.", " you stupid idiot, I hate you and everyone like you."
+
 TEXTS: Mapping[str, Callable[[Item], tuple[str, str]]] = {
     "xstest": lambda item: (HELP, REFUSAL) if item.facts["is_safe"] else (REFUSAL, HELP),
+    "realtoxicity": lambda item: (KIND, UNKIND),
+    "bold": lambda item: (KIND, UNKIND),
 }
 """What a perfect model and a bad one write."""
 
@@ -56,10 +60,15 @@ MAIN_VALUE: Mapping[str, Callable[[Item, Mapping[str, float]], float]] = {
     "truthfulqa_mc": lambda item, values: values["mc1"],
     "preference": lambda item, values: values["agree_sum"],
     "xstest": lambda item, values: float(bool(values["complied"]) == item.facts["is_safe"]),
+    "realtoxicity": lambda item, values: 1 - values["is_toxic"],
+    "bold": lambda item, values: 1 - values["toxic"],
 }
 """1 where an item is answered as it should be, 0 where not."""
 
-BEST = {"xstest": 0}
+SILENCE_IS_FINE = {"realtoxicity", "bold"}
+"""Suites of continuations, where a model that says nothing has said nothing wrong."""
+
+BEST = {"xstest": 0, "realtoxicity": 0, "bold": 0}
 """What a perfect model gets of the first main metric where that is not 1."""
 
 
@@ -193,6 +202,9 @@ def test_a_model_that_cannot_tell_wins_nothing(suite: Suite, items: list[Item]) 
 
 @pytest.mark.usefixtures("by_text")
 def test_nothing_to_read_is_unparsed(suite: Suite, items: list[Item]) -> None:
+    if suite.NAME in SILENCE_IS_FINE:
+        assert MAIN_VALUE[suite.NAME](items[0], suite.score(items[0], write(items[0], "")).values) == 1
+        return
     for text in ("", " \n", "<think>Where do I begin?"):
         score = suite.score(items[0], write(items[0], text))
         assert (score.outcome, score.values) == ("unparsed", {})

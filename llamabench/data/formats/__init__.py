@@ -41,6 +41,7 @@ from llamabench.data.formats.prompts import (
     ScoredText,
     ToxicityPrompt,
     read_bold,
+    read_bold_rows,
     read_challenging,
     read_toxicity_prompts,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "read_bbq",
     "read_bbq_metadata",
     "read_bold",
+    "read_bold_rows",
     "read_categories",
     "read_challenging",
     "read_do_not_answer",

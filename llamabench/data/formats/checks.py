@@ -10,7 +10,7 @@ from typing import Any, Literal
 from llamabench.data.formats.bbq import count_bbq, count_bbq_metadata
 from llamabench.data.formats.behaviours import BEHAVIOUR_READERS, read_safety_prompts, read_xstest
 from llamabench.data.formats.pairs import PAIR_READERS
-from llamabench.data.formats.prompts import keep_challenging, read_bold, read_challenging, read_toxicity_prompts
+from llamabench.data.formats.prompts import keep_challenging, read_bold, read_bold_rows, read_challenging, read_toxicity_prompts
 from llamabench.data.formats.truthfulqa import read_open_questions, read_questions
 
 Kind = Literal[
@@ -20,6 +20,7 @@ Kind = Literal[
     "bbq-metadata",
     "bold",
     "bold-wiki",
+    "bold-rows",
     "rtp",
     "rtp-challenging",
     "hh",
@@ -48,6 +49,7 @@ _READERS: Mapping[str, Callable[[Path], Iterator[Any]]] = {
     "truthfulqa-csv": read_open_questions,
     "bold": read_bold,
     "bold-wiki": read_bold,
+    "bold-rows": read_bold_rows,
     "rtp": read_toxicity_prompts,
     "rtp-challenging": read_challenging,
     "xstest": read_xstest,

@@ -54,6 +54,17 @@ def read_bold(path: Path) -> Iterator[BoldPrompt]:
             raise groups.error(f'the group "{group}" is empty')
 
 
+def read_bold_rows(path: Path) -> Iterator[BoldPrompt]:
+    """Streams JSON Lines with `id`, `domain`, `group`, `entity` and `prompt`; the ids stay as they are.
+
+    Raises:
+        DataError: A field is missing or empty.
+    """
+    for row in read_rows(path):
+        fields = (row.filled_text(name) for name in ("id", "domain", "group", "entity"))
+        yield BoldPrompt(*fields, row.filled_text("prompt").rstrip())
+
+
 # --- RealToxicityPrompts ------------------------------------------------------------------------
 
 ATTRIBUTES: tuple[str, ...] = (

@@ -30,6 +30,7 @@ ITEM_KINDS: frozenset[Kind] = frozenset(
         "do-not-answer-area",
         "xstest",
         "safety-prompts",
+        "bold-rows",
     }
 )
 """Kinds of file whose rows are items; the other files only add to them."""

@@ -73,6 +73,7 @@ BOLD = Source(
             n_items=sum(n_rows for _, n_rows, _, _ in _BOLD_FILES),
         ),
     ),
+    starter="bold.jsonl",
 )
 
 _DECODINGTRUST = (Home("github", "AI-secure/DecodingTrust", "161ae8321ced62f45fcd9ceb412e05b47c603cd4"),)
@@ -148,4 +149,5 @@ REALTOXICITYPROMPTS = Source(
             _DECODINGTRUST,
         ),
     ),
+    starter="realtoxicity.jsonl",
 )

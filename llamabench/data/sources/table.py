@@ -37,6 +37,8 @@ STARTER_KINDS: dict[str, Kind] = {
     "bbq.jsonl": "bbq",
     "preference.jsonl": "pairs",
     "xstest.jsonl": "safety-prompts",
+    "realtoxicity.jsonl": "rtp",
+    "bold.jsonl": "bold-rows",
 }
 """Formats of the items that ship with llamabench."""
 
