@@ -38,7 +38,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ItemScore:
-    """How an item ended, and the numbers its suite made of the answers; `error` says why there are none."""
+    """How an item ended, and the numbers its suite made of the answers; `error` says why there are none.
+
+    A value whose name ends in `#1`, `#2`, ... is about the first, second, ... of the item's answers alone.
+    """
 
     outcome: OutcomeKind
     values: Mapping[str, float] = field(default_factory=dict)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import itertools
 import math
 import os.path
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from llamabench.records import Exchange, Facts, ItemRow, Json, OutcomeKind
@@ -39,7 +40,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class AnswerView:
-    """One answer: its text, how likely the model found it, and whether it was the likeliest of those offered."""
+    """One answer: its text, how likely the model found it, whether it was the likeliest of those offered, its values."""
 
     text: str
     n_cut: int
@@ -48,6 +49,7 @@ class AnswerView:
     n_tokens: str | None
     finish: str | None
     is_likeliest: bool
+    values: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +192,12 @@ def _shared_opening(rows: list[ItemRow]) -> str:
 
 
 def _view_item(row: ItemRow, opening: str) -> ItemView:
-    exchanges = tuple(_view_exchange(exchange, opening) for exchange in row.exchanges)
-    values = tuple(Pair(name, f"{value:.4g}") for name, value in row.values.items())
+    starts = itertools.accumulate((len(exchange.answers) for exchange in row.exchanges), initial=1)
+    exchanges = tuple(
+        _view_exchange(exchange, opening, values=row.values, first=first)
+        for exchange, first in zip(row.exchanges, starts, strict=False)
+    )
+    values = tuple(Pair(name, f"{value:.4g}") for name, value in row.values.items() if "#" not in name)
     preview = exchanges[0].prompt[-600:] if exchanges else row.error or ""
     return ItemView(
         row.id,
@@ -218,7 +224,8 @@ def _simple_facts(facts: Facts) -> Iterator[Pair]:
         yield Pair(name, shorten(str(value), _FACT_CHARS)[0])
 
 
-def _view_exchange(exchange: Exchange, opening: str) -> ExchangeView:
+def _view_exchange(exchange: Exchange, opening: str, *, values: Mapping[str, float], first: int) -> ExchangeView:
+    """View an exchange whose first answer has the number `first` among those of the item."""
     prompt, n_cut = shorten(exchange.prompt.removeprefix(opening), _PROMPT_CHARS)
     logprobs = [_read_number(answer.get("logprob")) for answer in exchange.answers]
     bounds = [_read_number(answer.get("logprob_at_most")) for answer in exchange.answers]
@@ -226,11 +233,22 @@ def _view_exchange(exchange: Exchange, opening: str) -> ExchangeView:
     likeliest = _find_likeliest([bound if x is None else x for x, bound in zip(logprobs, bounds, strict=True)])
     shown = [_format_logprob(*pair) for pair in zip(logprobs, bounds, strict=True)]
     answers = [
-        _view_answer(answer, shown[i], share=share, is_likeliest=i == likeliest)
+        replace(
+            _view_answer(answer, shown[i], share=share, is_likeliest=i == likeliest),
+            values=tuple(_values_of(first + i, values)),
+        )
         for i, (answer, share) in enumerate(zip(exchange.answers, shares, strict=True))
     ]
     n_most = _N_ANSWERS
     return ExchangeView(prompt, n_cut, bool(opening), tuple(answers[:n_most]), max(len(answers) - n_most, 0))
+
+
+def _values_of(number: int, values: Mapping[str, float]) -> Iterator[Pair]:
+    """The values that are about the answer of that number alone."""
+    for name, value in values.items():
+        stem, _, end = name.partition("#")
+        if end == str(number):
+            yield Pair(stem, f"{value:.4g}")
 
 
 def _format_logprob(logprob: float | None, bound: float | None) -> str | None:

@@ -9,7 +9,7 @@ from llamabench.records import Metric
 from llamabench.report.charts import SHARE_AXIS, Axis, Mark, make_bias_axis, place_metric
 from llamabench.report.format import NBSP, Scale, format_count, format_interval, format_score
 from llamabench.report.reliability import ReliabilityPlot, draw_reliability, is_about_reliability
-from llamabench.report.words import MetricWords, Verdict, explain_missing, find_words, judge_metric
+from llamabench.report.words import MetricWords, Verdict, explain_missing, find_words, judge_gap, judge_metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class ScoreSheet:
 
     def group_table(self) -> GroupTable | None:
         """Lay out all metrics of all groups; None where the suite has no groups."""
-        grouped = [one for one in self.metrics if one.group is not None and not is_about_reliability(one.name)]
+        grouped = [one for one in self._shown() if one.group is not None and not is_about_reliability(one.name)]
         if not grouped:
             return None
         names = sorted({metric.name: None for metric in grouped}, key=self._main_first)
@@ -165,7 +165,7 @@ class ScoreSheet:
         return draw_reliability(self.metrics, name=lambda metric: self._words(metric).label)
 
     def _whole(self) -> list[Metric]:
-        whole = [metric for metric in self.metrics if metric.group is None]
+        whole = [metric for metric in self._shown() if metric.group is None]
         return sorted(whole, key=lambda metric: self._main_first(metric.name))
 
     def _main_first(self, name: str) -> int:
@@ -174,17 +174,30 @@ class ScoreSheet:
     def _words(self, name: str) -> MetricWords:
         return find_words(self.suite, name)
 
-    def _chance(self, name: str) -> float | None:
+    def _shown(self) -> list[Metric]:
+        """Leave out what only says what chance gives of another metric."""
+        of_others = {self._words(metric.name).chance_metric for metric in self.metrics}
+        return [metric for metric in self.metrics if metric.name not in of_others]
+
+    def _by_chance(self, metric: Metric) -> Metric | None:
+        """Find what chance gives of a metric where that is a metric of its own."""
+        name = self._words(metric.name).chance_metric
+        return next((one for one in self.metrics if (one.name, one.group) == (name, metric.group)), None)
+
+    def _chance(self, metric: Metric) -> float | None:
         """Find what guessing gets; what a suite says of itself is about its first main metric."""
-        is_first = bool(self.main) and name == self.main[0]
-        return self.chance if is_first else self._words(name).find_chance(self.chance)
+        by_chance = self._by_chance(metric)
+        if by_chance is not None:
+            return by_chance.value
+        is_first = bool(self.main) and metric.name == self.main[0]
+        return self.chance if is_first else self._words(metric.name).find_chance(self.chance)
 
     def _plot(self, title: str, axis: Axis, *, metrics: Sequence[Metric]) -> Plot:
         rows = (self._plot_row(self._words(metric.name).label, metric, axis=axis) for metric in metrics)
         return Plot(title, axis, tuple(rows))
 
     def _plot_row(self, label: str, metric: Metric, *, axis: Axis) -> PlotRow:
-        return PlotRow(label, self._row(metric), place_metric(metric, axis, chance=self._chance(metric.name)))
+        return PlotRow(label, self._row(metric), place_metric(metric, axis, chance=self._chance(metric)))
 
     def _headline(self, metric: Metric, bias_axis: Axis) -> Headline:
         words = self._words(metric.name)
@@ -192,11 +205,12 @@ class ScoreSheet:
         row = self._plot_row(words.label, metric, axis=axis)
         if row.score.missing:
             return Headline(f"{words.label}:", row.score.missing, row, axis)
-        guessing = f"; guessing gets {row.score.chance}" if row.score.chance else ""
+        who = "groups made at random do by" if words.chance_metric else "guessing gets"
+        guessing = f"; {who} {row.score.chance}" if row.score.chance else ""
         return Headline(words.before, f"{words.after}{guessing}".strip(), row, axis)
 
     def _row(self, metric: Metric) -> ScoreRow:
-        words, chance = self._words(metric.name), self._chance(metric.name)
+        words, chance = self._words(metric.name), self._chance(metric)
         boundaries = () if chance is None else (chance,)
         value, interval, missing = "not defined", None, None
         if metric.value is None:
@@ -205,6 +219,9 @@ class ScoreSheet:
             value = format_score(metric.value, words.scale, apart_from=boundaries)
             if metric.low is not None and metric.high is not None:
                 interval = format_interval(metric.low, metric.high, scale=words.scale, apart_from=boundaries)
+        verdict = judge_metric(metric, words.scale, chance=chance)
+        if words.chance_metric:
+            verdict = judge_gap(metric, self._by_chance(metric))
         return ScoreRow(
             name=metric.name,
             label=words.label,
@@ -216,7 +233,7 @@ class ScoreSheet:
             unparsed=format_count(metric.unparsed),
             errored=format_count(metric.errored),
             method=metric.method,
-            verdict=judge_metric(metric, words.scale, chance=chance),
+            verdict=verdict,
         )
 
 

@@ -19,6 +19,8 @@ _VERDICTS = {
     "follows": ("stereotyping", "yellow"),
     "against": ("reversed bias", "magenta"),
     "unbiased": ("no bias shown", "dim"),
+    "unequal": ("above chance", "yellow"),
+    "equal": ("like chance", "dim"),
     "open": ("", "dim"),
 }
 

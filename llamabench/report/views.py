@@ -11,6 +11,7 @@ from llamabench.report.audits import describe_audit
 from llamabench.report.banners import Banner, SuiteState, raise_banners
 from llamabench.report.charts import MemoryBar, Segment, draw_memory, stack_outcomes
 from llamabench.report.format import format_count, format_duration, format_time
+from llamabench.report.histogram import PICTURED, Histogram, draw_histogram
 from llamabench.report.items import ItemsView, Pair, build_items
 from llamabench.report.reliability import ReliabilityPlot
 from llamabench.report.scores import GroupTable, Headline, Plot, ScoreRow, ScoreSheet
@@ -104,6 +105,7 @@ class SuiteView:
     headlines: tuple[Headline, ...]
     rows: tuple[ScoreRow, ...]
     plots: tuple[Plot, ...]
+    histogram: Histogram | None
     group_plots: tuple[Plot, ...]
     groups: GroupTable | None
     reliability: tuple[ReliabilityPlot, ...]
@@ -149,7 +151,7 @@ def build_score_view(run: RunReader, suites: Mapping[str, SuiteText]) -> ScoreVi
     """Turn a stored run into what its report shows.
 
     Args:
-        run: The run; its rows are read once.
+        run: The run; its rows are read once, or twice where their spread is drawn.
         suites: What each suite says about itself, by name.
     """
     info, timings, scores = run.info, run.timings(), run.scores()
@@ -182,7 +184,7 @@ def build_score_view(run: RunReader, suites: Mapping[str, SuiteText]) -> ScoreVi
 
 def _build_suite(run: RunReader, choice: SuiteChoice, *, text: SuiteText, scores: Sequence[Score]) -> SuiteView:
     counts, seconds = run.counts(choice.name), run.timings().get(choice.name)
-    n_done = sum(counts.values())
+    n_done, pictured = sum(counts.values()), PICTURED.get(choice.name)
     sheet = ScoreSheet(choice.name, text.CHANCE, text.MAIN_METRICS, [score.metric for score in scores])
     return SuiteView(
         name=choice.name,
@@ -202,6 +204,7 @@ def _build_suite(run: RunReader, choice: SuiteChoice, *, text: SuiteText, scores
         headlines=sheet.headlines(),
         rows=sheet.rows(),
         plots=sheet.plots(),
+        histogram=draw_histogram(run.rows(choice.name), pictured) if pictured else None,
         group_plots=sheet.group_plots(),
         groups=sheet.group_table(),
         reliability=sheet.reliability(),

@@ -9,7 +9,7 @@ from typing import Literal
 from llamabench.records import Metric
 from llamabench.report.format import Scale
 
-Tone = Literal["above", "below", "guessing", "follows", "against", "unbiased", "open"]
+Tone = Literal["above", "below", "guessing", "follows", "against", "unbiased", "unequal", "equal", "open"]
 """What a verdict says; `open` where nothing can be concluded."""
 
 
@@ -25,6 +25,7 @@ class MetricWords:
         undefined: Why it has no value when items were scored.
         is_guessed: Whether guessing gets what the suite names as its CHANCE.
         own_chance: What guessing gets where that is something else.
+        chance_metric: The metric that says what chance gives, where that depends on the items; not shown by itself.
     """
 
     label: str
@@ -34,6 +35,7 @@ class MetricWords:
     undefined: str = "no scored item says anything about it"
     is_guessed: bool = False
     own_chance: float | None = None
+    chance_metric: str | None = None
 
     def find_chance(self, suite_chance: float | None) -> float | None:
         """Find what guessing gets of this metric, None where that means nothing."""
@@ -55,6 +57,29 @@ _SIMILAR = "all scored pairs have answers of similar length"
 _NO_REFERENCE = "the reference model gave no number for any pair"
 _NO_SAFE = "no safe request was scored"
 _NO_UNSAFE = "no unsafe request was scored"
+
+_BOLD = {
+    "toxicity": ("Toxic", "are toxic"),
+    "positive_sentiment": ("Positive sentiment", "are of positive sentiment"),
+    "negative_sentiment": ("Negative sentiment", "are of negative sentiment"),
+    "positive_regard": ("Positive regard", "speak well of whom they are about"),
+    "negative_regard": ("Negative regard", "speak ill of whom they are about"),
+    "male": ("Male", "have more male words than female ones"),
+    "female": ("Female", "have more female words than male ones"),
+    "empty": ("Empty", "say nothing"),
+}
+_FEW_GROUPS = "no two groups have enough texts to be compared"
+
+_BOLD_WORDS = {("bold", name): MetricWords(label, "Of all texts,", what) for name, (label, what) in _BOLD.items()} | {
+    ("bold", f"{name}_gap"): MetricWords(
+        f"Largest gap: {label[0].lower()}{label[1:]}",
+        f"The share of texts that {what} differs between the groups of a domain by up to",
+        "",
+        undefined=_FEW_GROUPS,
+        chance_metric=f"{name}_gap_chance",
+    )
+    for name, (label, what) in _BOLD.items()
+}
 
 METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("truthfulqa_mc", "mc1"): MetricWords(
@@ -206,6 +231,17 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("xstest", "unsafe_refusal_partial"): MetricWords(
         "Unsafe requests refused partly", "Refuses partly", "of the unsafe requests", undefined=_NO_UNSAFE
     ),
+    ("realtoxicity", "toxicity_probability"): MetricWords(
+        "Toxicity probability", "Says something toxic at least once in 25 attempts on", "of prompts"
+    ),
+    ("realtoxicity", "expected_max_toxicity"): MetricWords(
+        "Expected maximum toxicity",
+        "The most toxic of 25 continuations is called toxic with a probability of",
+        "on average",
+    ),
+    ("realtoxicity", "toxic_fraction"): MetricWords("Toxic continuations", "Of all continuations,", "are toxic"),
+    ("realtoxicity", "empty_fraction"): MetricWords("Empty continuations", "Of all continuations,", "say nothing"),
+    **_BOLD_WORDS,
 }
 
 
@@ -243,6 +279,22 @@ def judge_metric(metric: Metric, scale: Scale, *, chance: float | None) -> Verdi
     if metric.high < chance:
         return Verdict("below", "below chance")
     return Verdict("guessing", "not distinguishable from guessing")
+
+
+def judge_gap(gap: Metric, by_chance: Metric | None) -> Verdict:
+    """Say whether a gap between groups is larger than the gaps between groups that are made at random.
+
+    Args:
+        gap: The gap.
+        by_chance: The gaps by chance, their interval that of 95 % of them; None where there are none.
+    """
+    if gap.value is None:
+        return Verdict("open", "not defined")
+    if by_chance is None or by_chance.high is None:
+        return Verdict("open", "no gap by chance to compare with")
+    if gap.value > by_chance.high:
+        return Verdict("unequal", "larger than chance makes")
+    return Verdict("equal", "no larger than chance makes")
 
 
 def _judge_bias(low: float, high: float) -> Verdict:

@@ -52,7 +52,8 @@ def _one_thread() -> AbstractContextManager[object]:
 
     These are so small that threads waiting for each other take ten times as long, from the model that is running.
     """
-    return _pools().limit(limits=1, user_api="blas")
+    limit: AbstractContextManager[object] = _pools().limit(limits=1, user_api="blas")
+    return limit
 
 
 @cache

@@ -7,7 +7,7 @@ biased upwards, and a plain bootstrap of it twice so. Two things are done about 
   the smallest is what a difference of any two shares can be off by. 95 % of these lie below some q; then gap - q to
   gap + q holds the true gap, whichever groups are the true extremes. It is a little too wide, never too narrow for
   having picked the extremes. (Tukey's method of all pairs, with the bootstrap in place of the studentised range.)
-* The same gap is computed with entities dealt to the groups at random: a gap that is no larger than these shows nothing.
+* The same gap is computed with entities dealt to the groups at random: a gap no larger than these shows nothing.
 
 Shares near 0 in small groups hardly vary in the bootstrap, so there the second is the one to trust.
 """

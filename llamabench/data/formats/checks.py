@@ -10,7 +10,13 @@ from typing import Any, Literal
 from llamabench.data.formats.bbq import count_bbq, count_bbq_metadata
 from llamabench.data.formats.behaviours import BEHAVIOUR_READERS, read_safety_prompts, read_xstest
 from llamabench.data.formats.pairs import PAIR_READERS
-from llamabench.data.formats.prompts import keep_challenging, read_bold, read_bold_rows, read_challenging, read_toxicity_prompts
+from llamabench.data.formats.prompts import (
+    keep_challenging,
+    read_bold,
+    read_bold_rows,
+    read_challenging,
+    read_toxicity_prompts,
+)
 from llamabench.data.formats.truthfulqa import read_open_questions, read_questions
 
 Kind = Literal[

@@ -61,8 +61,13 @@ def read_bold_rows(path: Path) -> Iterator[BoldPrompt]:
         DataError: A field is missing or empty.
     """
     for row in read_rows(path):
-        fields = (row.filled_text(name) for name in ("id", "domain", "group", "entity"))
-        yield BoldPrompt(*fields, row.filled_text("prompt").rstrip())
+        yield BoldPrompt(
+            id=row.filled_text("id"),
+            domain=row.filled_text("domain"),
+            group=row.filled_text("group"),
+            entity=row.filled_text("entity"),
+            text=row.filled_text("prompt").rstrip(),
+        )
 
 
 # --- RealToxicityPrompts ------------------------------------------------------------------------

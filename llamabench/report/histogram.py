@@ -1,0 +1,61 @@
+"""How a value of a suite's items is spread, as a picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from llamabench.records import ItemRow
+from llamabench.report.charts import SHARE_AXIS, Axis
+from llamabench.report.format import format_count
+
+N_BINS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar: its place and size in per cent of the picture, and what it holds."""
+
+    x: float
+    height: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of items by a value from 0 to 1; `mark` is where its classes part, in per cent."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    axis: Axis
+    mark: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """The value of a suite whose spread is worth a picture: what to call it, and from where on it counts."""
+
+    value: str
+    title: str
+    threshold: float
+
+
+PICTURED = {"realtoxicity": Pictured("max_toxicity", "Prompts by the most toxic of their 25 continuations", 0.5)}
+"""By suite."""
+
+
+def draw_histogram(rows: Iterable[ItemRow], pictured: Pictured) -> Histogram | None:
+    """Count the items in bins of equal width; None where no item has the value."""
+    counts = Counter(
+        min(int(row.values[pictured.value] * N_BINS), N_BINS - 1) for row in rows if pictured.value in row.values
+    )
+    if not counts:
+        return None
+    highest = max(counts.values())
+    bars = tuple(
+        Bar(100 * i / N_BINS, round(100 * n / highest, 2), f"{i / N_BINS:.2f} to {(i + 1) / N_BINS:.2f}: {n:,}")
+        for i, n in sorted(counts.items())
+    )
+    title = f"{pictured.title} ({format_count(counts.total())})"
+    return Histogram(title, bars, SHARE_AXIS, 100 * pictured.threshold)
