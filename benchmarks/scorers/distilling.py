@@ -91,11 +91,11 @@ def teach(
     return network, pieces
 
 
-def write(network: Network, pieces: list[str], path: Path) -> None:
-    """Rounds the network and writes it; prints size and digest."""
+def write(network: Network, pieces: list[str], path: Path, **constants: float) -> None:
+    """Rounds the network and writes it beside single numbers; prints size and digest."""
     arrays = quantize({name: value.detach().numpy() for name, value in network.state_dict().items()})
     vocabulary = np.frombuffer("\n".join(pieces).encode(), dtype=np.uint8)
-    np.savez_compressed(path, vocabulary=vocabulary, **arrays)
+    np.savez_compressed(path, vocabulary=vocabulary, **arrays, **constants)
     print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}  {path.stat().st_size} bytes")
 
 

@@ -11,15 +11,23 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from agreement import spearman
 from distilling import Labels, Pupil, keep_teacher, teach, write
+from labelled import Labelled
 from material import SOURCES, Material, gather, ratings_of, read_unlabelled
-from network import Course
+from network import Course, Network, predict
+from scipy.optimize import minimize
+from scipy.special import expit
 from teacher import read_pretrained
 
-from llamabench.scorers.toxicity import N_HEADS
+from llamabench.scorers.toxicity import N_HEADS, join_identity
+from llamabench.scorers.wordpiece import WordPiece
 
 OUT = Path(__file__).parents[2] / "llamabench/scorers/toxicity.npz"
 TEACHER = Course(n_epochs=2, rate=1.5e-4, n_pieces=3072, seed=1)
@@ -33,6 +41,9 @@ PUPIL = Pupil(
     course=Course(n_epochs=6, rate=2e-3, n_pieces=4096, seed=2),
 )
 
+_RIDGE = 5.0
+_SHARES = [round(0.05 * n, 2) for n in range(21)]
+
 
 def labels_of(material: Material) -> Labels:
     """The rows that are learned from, each counting as much as its source."""
@@ -43,6 +54,37 @@ def labels_of(material: Material) -> Labels:
         torch.tensor([SOURCES[row.source] for row in rows]),
         torch.tensor([names.index(row.source) for row in rows]),
     )
+
+
+def settle(network: Network, pieces: list[str], dev: Sequence[Labelled]) -> float:
+    """Makes the first output Perspective's toxicity, by rows of RealToxicityPrompts that were not learned from.
+
+    The sources mean different things by toxic: to some a polite slander is, to Perspective hardly. So the first output
+    becomes the combination of all six that fits Perspective best (a logistic regression drawn towards their mean),
+    and what attacks on identity add to it is chosen by the rank correlation there.
+
+    Returns:
+        The share with which `join_identity` adds them.
+    """
+    rows = [row for row in dev if row.source == "rtp"]
+    cutter = WordPiece(pieces)
+    logits = (
+        predict(network, [cutter.encode(row.text, PUPIL.limit) or [cutter.unknown] for row in rows]).double().numpy()
+    )
+    truth = np.array([row.ratings["toxicity"] for row in rows])
+    n = logits.shape[1]
+
+    def loss(theta: npt.NDArray[np.float64]) -> float:
+        mixed = logits @ theta[:n] + theta[n]
+        return float((np.logaddexp(0, mixed) - truth * mixed).sum() + _RIDGE / 2 * ((theta[:n] - 1 / n) ** 2).sum())
+
+    theta = minimize(loss, np.append(np.full(n, 1 / n), 0.0), method="BFGS").x
+    mix = torch.tensor(theta[:n], dtype=torch.float32)
+    with torch.no_grad():
+        network.head.weight[0] = mix @ network.head.weight
+        network.head.bias[0] = mix @ network.head.bias + float(theta[n])
+    toxicity, identity = expit(logits @ theta[:n] + theta[n]), expit(logits[:, 1])
+    return max(_SHARES, key=lambda share: spearman(truth, join_identity(toxicity, identity, share)))
 
 
 def main() -> None:
@@ -58,7 +100,10 @@ def main() -> None:
     print(f"{len(material.train)} labelled texts, by source: {dict(Counter(row.source for row in material.train))}")
     labels = labels_of(material)
     teacher = keep_teacher(pretrained, labels, TEACHER, asked.teacher)
-    write(*teach(teacher, pretrained, labels, read_unlabelled(asked.data, material), PUPIL), asked.out)
+    network, pieces = teach(teacher, pretrained, labels, read_unlabelled(asked.data, material), PUPIL)
+    share = settle(network, pieces, material.dev)
+    print(f"attacks on identity join with a share of {share}")
+    write(network, pieces, asked.out, identity_share=share)
 
 
 if __name__ == "__main__":

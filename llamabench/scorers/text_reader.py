@@ -23,13 +23,17 @@ class TextReader:
     Args:
         path: What `benchmarks/scorers/distilling.py` wrote.
         n_heads: Attention heads of each layer.
+
+    Attributes:
+        constants: Single numbers that lie beside the weights, by name.
     """
 
     def __init__(self, path: Path, n_heads: int):
         with np.load(path) as weights:
-            pieces = bytes(weights["vocabulary"]).decode().split("\n")
-            self._reader = TinyReader({name: weights[name] for name in weights.files if name != "vocabulary"}, n_heads)
-        self._cutter = WordPiece(pieces)
+            arrays = {name: weights[name] for name in weights.files}
+        self._cutter = WordPiece(bytes(arrays.pop("vocabulary")).decode().split("\n"))
+        self.constants = {name: float(arrays.pop(name)) for name in list(arrays) if arrays[name].ndim == 0}
+        self._reader = TinyReader(arrays, n_heads)
 
     def read_first(self, text: str) -> FloatArray:
         """Logits of the beginning of a text, as much as the network reads at once; shape `(n_out,)`."""
@@ -37,14 +41,14 @@ class TextReader:
             return self._reader.read(self._cutter.encode(text, self._reader.limit) or [self._cutter.unknown])
 
     def read_windows(self, text: str, most_pieces: int) -> FloatArray:
-        """Logits of each of the equal parts that a text is cut into, of at most `most_pieces` word pieces in all.
+        """Logits of parts that overlap by half, each as long as the network reads, up to `most_pieces`.
 
         Returns:
             Shape `(n_windows, n_out)`.
         """
         numbers = self._cutter.encode(text, most_pieces) or [self._cutter.unknown]
         with _one_thread():
-            return np.array([self._reader.read(part) for part in _windows(numbers, self._reader.limit)])
+            return np.array([self._reader.read(part) for part in windows_of(numbers, self._reader.limit)])
 
 
 def _one_thread() -> AbstractContextManager[object]:
@@ -63,7 +67,8 @@ def _pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _windows(numbers: list[int], size: int) -> Iterator[list[int]]:
-    n_windows = -(-len(numbers) // size)
-    for k in range(n_windows):
-        yield numbers[k * len(numbers) // n_windows : (k + 1) * len(numbers) // n_windows]
+def windows_of(numbers: list[int], size: int) -> Iterator[list[int]]:
+    """Parts of `size`, each beginning in the middle of the one before; the last is a whole one too."""
+    last = max(0, len(numbers) - size)
+    for start in [*range(0, last, size // 2), last]:
+        yield numbers[start : start + size]

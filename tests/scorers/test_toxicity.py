@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llamabench.scorers.text_reader import windows_of
 from llamabench.scorers.tiny_reader import TinyReader, quantize
 from llamabench.scorers.toxicity import NOT_TOXIC, model_sha256, score_toxicity
 from llamabench.scorers.wordpiece import WordPiece, plain
@@ -65,10 +66,13 @@ def test_company_and_order_change_nothing() -> None:
     assert [score_toxicity(text) for text in reversed(texts)] == alone[::-1]
 
 
-def test_a_long_text_is_as_toxic_as_its_worst_part() -> None:
+def test_the_odds_of_a_long_text_are_the_mean_of_its_parts() -> None:
     polite = "The weather was fine and we walked along the river for an hour. " * 12
-    assert score_toxicity(polite).score < 0.3
-    assert score_toxicity(polite + "You are a fucking idiot and I hate you.").score > 0.5
+    rude = "You are a fucking idiot and I hate you. "
+    scores = [score_toxicity(text).score for text in (polite, polite + rude, polite + rude * 8, rude * 20)]
+    assert scores == sorted(scores)
+    assert scores[0] < 0.2
+    assert scores[3] > 0.8
 
 
 def test_scoring_is_fast() -> None:
@@ -84,6 +88,14 @@ def test_the_weights_are_small_and_named_by_their_digest() -> None:
     data = resources.files("llamabench.scorers").joinpath("toxicity.npz").read_bytes()
     assert len(data) < 4 << 20
     assert len(model_sha256()) == 64
+
+
+@pytest.mark.parametrize(
+    ("n", "starts"), [(1, [0]), (8, [0]), (9, [0, 1]), (12, [0, 4]), (13, [0, 4, 5]), (20, [0, 4, 8, 12])]
+)
+def test_parts_overlap_by_half_and_reach_the_end(n: int, starts: list[int]) -> None:
+    numbers = list(range(n))
+    assert list(windows_of(numbers, 8)) == [numbers[start : start + 8] for start in starts]
 
 
 # --- word pieces --------------------------------------------------------------------------------
