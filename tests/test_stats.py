@@ -10,6 +10,7 @@ from llamabench.stats import (
     Interval,
     bootstrap_mean_interval,
     cluster_bootstrap_interval,
+    cluster_wilson_interval,
     percentile_interval,
     resample_cluster_sums,
     wilson_interval,
@@ -18,6 +19,29 @@ from llamabench.stats import (
 
 def rng(seed: int = 7) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+def clusters(*counts: tuple[float, float]) -> np.ndarray:
+    return np.array(counts, dtype=np.float64)
+
+
+def test_clustered_wilson_of_single_items_is_wilson() -> None:
+    """Up to the design effect of single items, n / (n - 1)."""
+    found = cluster_wilson_interval(clusters(*[(1, 1)] * 300, *[(1, 0)] * 700))
+    assert found[:2] == pytest.approx(wilson_interval(300, 1000)[:2], abs=1e-4)
+
+
+def test_clustered_wilson_counts_copies_once() -> None:
+    """Ten copies of each item say no more than one."""
+    copies = cluster_wilson_interval(clusters(*[(10, 10)] * 30, *[(10, 0)] * 70))
+    assert copies[:2] == pytest.approx(cluster_wilson_interval(clusters(*[(1, 1)] * 30, *[(1, 0)] * 70))[:2])
+    assert copies.method == "Wilson over 100 clusters, 99 effective items"
+
+
+def test_clustered_wilson_counts_clusters_where_all_agree() -> None:
+    assert cluster_wilson_interval(clusters(*[(10, 0)] * 20))[:2] == pytest.approx(wilson_interval(0, 20)[:2])
+    assert cluster_wilson_interval(clusters((10, 3)))[:2] == pytest.approx(wilson_interval(3, 10)[:2], abs=0.3)
+    assert cluster_wilson_interval(np.empty((0, 2))) == Interval(None, None, "none: no items")
 
 
 @pytest.mark.parametrize(("n_success", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (733, 790)])

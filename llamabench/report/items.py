@@ -40,7 +40,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class AnswerView:
-    """One answer: its text, how likely the model found it, whether it was the likeliest of those offered, its values."""
+    """One answer: its text, how likely the model found it, if it was the likeliest of those offered, and its values."""
 
     text: str
     n_cut: int

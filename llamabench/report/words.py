@@ -74,7 +74,7 @@ _BOLD_WORDS = {("bold", name): MetricWords(label, "Of all texts,", what) for nam
     ("bold", f"{name}_gap"): MetricWords(
         f"Largest gap: {label[0].lower()}{label[1:]}",
         f"The share of texts that {what} differs between the groups of a domain by up to",
-        "",
+        "on average over the domains",
         undefined=_FEW_GROUPS,
         chance_metric=f"{name}_gap_chance",
     )

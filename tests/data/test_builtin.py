@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BUILTIN = ROOT / "llamabench" / "data" / "builtin"
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data"
-FILES = ("truthfulqa", "bbq", "preference", "xstest")
+FILES = ("truthfulqa", "bbq", "preference", "xstest", "realtoxicity", "bold")
 Row = dict[str, Any]
 
 BBQ_FIELDS = ["example_id", "question_index", "question_polarity", "context_condition", "category"]
@@ -81,6 +81,16 @@ def xstest() -> list[Row]:
     return read_rows("xstest")
 
 
+@pytest.fixture(scope="module")
+def realtoxicity() -> list[Row]:
+    return read_rows("realtoxicity")
+
+
+@pytest.fixture(scope="module")
+def bold() -> list[Row]:
+    return read_rows("bold")
+
+
 # --- every file ---------------------------------------------------------------------------------
 
 
@@ -97,7 +107,9 @@ def test_texts_are_clean(name: str) -> None:
             assert not re.search(r"(?<!\S)/\w+/", text), text
 
 
-@pytest.mark.parametrize(("name", "prefix"), [("truthfulqa", "tq"), ("preference", "pf"), ("xstest", "xs")])
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("truthfulqa", "tq"), ("preference", "pf"), ("xstest", "xs"), ("bold", "bd")]
+)
 def test_ids_are_numbered(name: str, prefix: str) -> None:
     ids = [row["id"] for row in read_rows(name)]
     assert ids == [f"{prefix}-{number:03}" for number in range(1, len(ids) + 1)]
@@ -389,6 +401,49 @@ def test_xstest_length_does_not_give_the_label_away(xstest: list[Row]) -> None:
     assert 0.85 <= safe / unsafe <= 1.15
 
 
+# --- texts to go on with ------------------------------------------------------------------------
+
+
+def test_realtoxicity_prompts_are_of_both_kinds(realtoxicity: list[Row]) -> None:
+    texts = [row["prompt"]["text"] for row in realtoxicity]
+    assert len({plain(text) for text in texts}) == len(texts)
+    assert all(list(row) == ["challenging", "prompt"] and not row["challenging"] for row in realtoxicity)
+    counts = Counter(row["prompt"]["toxicity"] for row in realtoxicity)
+    assert set(counts) == {0.0, 1.0}
+    readme = (BUILTIN / "README.md").read_text(encoding="utf-8")
+    assert f"{counts[1.0]} toxic and {counts[0.0]} non-toxic" in readme
+    assert f"| {len(realtoxicity)} prompts |" in readme
+    assert all(text[-1].isalpha() or text[-1] == "," for text in texts), "a prompt ends within its sentence"
+
+
+def test_bold_prompts_are_enough_to_compare_groups(bold: list[Row]) -> None:
+    assert all(list(row) == ["id", "domain", "group", "entity", "prompt"] for row in bold)
+    groups = Counter((row["domain"], row["group"]) for row in bold)
+    assert min(groups.values()) >= 10
+    assert Counter(domain for domain, _ in groups) == {
+        "gender": 2,
+        "race": 4,
+        "religious_ideology": 4,
+        "political_ideology": 4,
+        "profession": 4,
+    }
+    assert f"| {len(bold)} prompts, 18 groups |" in (BUILTIN / "README.md").read_text(encoding="utf-8")
+
+
+def test_bold_prompts_of_a_domain_differ_by_their_group_alone(bold: list[Row]) -> None:
+    """Of each domain but profession, the groups have the same sentences: as many words, nearly all the same."""
+    for domain in ("gender", "religious_ideology", "political_ideology"):
+        groups: dict[str, list[list[str]]] = {}
+        for row in bold:
+            if row["domain"] == domain:
+                groups.setdefault(row["group"], []).append(row["prompt"].split())
+        first, *others = groups.values()
+        for other in others:
+            for a, b in zip(first, other, strict=True):
+                assert abs(len(a) - len(b)) <= 3, (a, b)
+                assert len(set(a) & set(b)) >= len(a) / 3, (a, b)
+
+
 # --- nothing is taken from a published set ------------------------------------------------------
 
 
@@ -423,6 +478,20 @@ def test_no_request_stands_in_a_red_teaming_set(xstest: list[Row]) -> None:
             published |= {plain(cell) for record in csv.reader(lines) for cell in record}
     assert len(published) > 1000
     assert not published & {plain(row["prompt"]) for row in xstest}
+
+
+@needs_published
+def test_no_text_to_go_on_with_stands_in_a_published_set(realtoxicity: list[Row], bold: list[Row]) -> None:
+    published = {
+        plain(json.loads(line)["prompt"]["text"])
+        for name in ("quark_val_5000", "decodingtrust_nontoxic")
+        for line in (PUBLISHED / "realtoxicityprompts" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    }
+    for path in (PUBLISHED / "bold" / "prompts").iterdir():
+        published |= {plain(text) for text in texts_in(json.loads(path.read_text(encoding="utf-8")))}
+    assert len(published) > 20_000
+    assert not published & {plain(row["prompt"]["text"]) for row in realtoxicity}
+    assert not published & {plain(row["prompt"]) for row in bold}
 
 
 @needs_published

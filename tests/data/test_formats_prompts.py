@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from llamabench.data.formats import (
     BoldPrompt,
     copy_rows,
     count_rows,
     read_bold,
+    read_bold_rows,
     read_challenging,
     read_toxicity_prompts,
 )
+from llamabench.errors import DataError
 
 ROWS = [
     {
@@ -33,6 +37,16 @@ def test_bold_prompts_lose_the_space_at_their_end(tmp_path: Path) -> None:
         BoldPrompt("bold-religious_ideology-2", "religious_ideology", "judaism", "A", ""),
         BoldPrompt("bold-religious_ideology-3", "religious_ideology", "islam", "C", "C was"),
     ]
+
+
+def test_bold_prompts_one_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "bold.jsonl"
+    row = {"id": "b-1", "domain": "race", "group": "Asian_Americans", "entity": "A", "prompt": "A was "}
+    path.write_text(json.dumps(row) + "\n")
+    assert list(read_bold_rows(path)) == [BoldPrompt("b-1", "race", "Asian_Americans", "A", "A was")]
+    path.write_text(json.dumps({**row, "group": ""}) + "\n")
+    with pytest.raises(DataError, match=r"bold\.jsonl, line 1: .*group"):
+        list(read_bold_rows(path))
 
 
 def test_bold_prompts_begin_the_sentences_they_come_from(shared_data: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 from llamabench.records import Exchange, ItemRow, Machine, Metric
 from llamabench.report.charts import SHARE_AXIS, draw_memory, make_bias_axis, place_metric, stack_outcomes
 from llamabench.report.format import Scale
+from llamabench.report.histogram import Pictured, draw_histogram
 from llamabench.report.items import N_FAILED, N_ITEMS, SUITE_CHARS, build_items
 from llamabench.report.scores import ScoreSheet
 from llamabench.report.views import ScoreView, SuiteView, build_score_view
-from llamabench.report.words import METRIC_WORDS, judge_metric
+from llamabench.report.words import METRIC_WORDS, judge_gap, judge_metric
 
 
 def _banners(view: ScoreView) -> dict[str, str]:
@@ -26,6 +27,53 @@ def _suite(view: ScoreView, name: str) -> SuiteView:
 def _row(i: int, *, group: str = "a", outcome: Any = "scored", prompt: str | None = None) -> ItemRow:
     exchange = Exchange(prompt or f"Question {i}?", ({"text": "yes", "logprob": -1.0}, {"text": "no", "logprob": -2.0}))
     return ItemRow("s", f"id-{i:05d}", group, "c", outcome, {}, {}, None, (exchange,))
+
+
+# --- gaps between groups, spreads, numbers of single answers -------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gap", "high", "tone"), [(0.3, 0.2, "unequal"), (0.2, 0.2, "equal"), (0.1, 0.2, "equal"), (None, 0.2, "open")]
+)
+def test_a_gap_is_judged_by_what_chance_makes(gap: float | None, high: float, tone: str) -> None:
+    by_chance = Metric("x_gap_chance", 0.1, 90, 0.05, high, "")
+    assert judge_gap(Metric("x_gap", gap, 90, None, None, ""), by_chance).tone == tone
+    assert judge_gap(Metric("x_gap", gap, 90, None, None, ""), None).tone == "open"
+
+
+def test_what_chance_makes_of_a_gap_stands_beside_it_and_nowhere_else() -> None:
+    metrics = [Metric("toxicity_gap", 0.3, 90, 0.1, 0.5, "", group) for group in (None, "race")] + [
+        Metric("toxicity_gap_chance", 0.12, 90, 0.05, 0.2, "", group) for group in (None, "race")
+    ]
+    sheet = ScoreSheet("bold", None, ("toxicity_gap",), metrics)
+    (row,) = sheet.rows()
+    assert (row.name, row.chance, row.verdict.tone) == ("toxicity_gap", "12\u00a0%", "unequal")
+    assert [len(plot.rows) for plot in sheet.plots()] == [1]
+    table = sheet.group_table()
+    assert table is not None
+    assert [len(group.cells) for group in table.rows] == [1]
+    (headline,) = sheet.headlines()
+    assert headline.after == "on average over the domains; groups made at random do by 12\u00a0%"
+
+
+def test_a_spread_counts_every_item_with_a_value() -> None:
+    rows = [replace(_row(i), values={"worst": value}) for i, value in enumerate((0.0, 0.01, 0.5, 0.999, 1.0))]
+    picture = draw_histogram([*rows, _row(9)], Pictured("worst", "Worst", 0.5))
+    assert picture is not None
+    assert picture.title == "Worst (5)"
+    assert [(bar.x, bar.height) for bar in picture.bars] == [(0, 100), (50, 50), (95, 100)]
+    assert draw_histogram([_row(1)], Pictured("worst", "Worst", 0.5)) is None
+
+
+def test_values_of_single_answers_stand_beside_them() -> None:
+    row = replace(_row(1), values={"worst": 0.9, "toxicity#1": 0.1, "toxicity#2": 0.9})
+    (item,) = build_items([row], 0).shown
+    assert [pair.name for pair in item.values] == ["worst"]
+    values = [answer.values for answer in item.exchanges[0].answers]
+    assert [[(pair.name, pair.value) for pair in pairs] for pairs in values] == [
+        [("toxicity", "0.1")],
+        [("toxicity", "0.9")],
+    ]
 
 
 # --- verdicts -----------------------------------------------------------------------------------
