@@ -15,15 +15,16 @@ from typing import Protocol
 
 import numpy as np
 
-from llamabench import __version__, audit, selection
+from llamabench import __version__, selection
 from llamabench.asking import score_chunks
+from llamabench.auditing import audit_suite
 from llamabench.benching import bench_run
 from llamabench.data.cache import Dataset, find_dataset
 from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
 from llamabench.engine.recovery import Asker, open_with_less
 from llamabench.errors import EngineError, LlamabenchError, ServerError, StoreError, UnknownNameError
-from llamabench.hardware.gguf import read_model
+from llamabench.hardware.gguf import chat_template, read_header, read_model
 from llamabench.hardware.machine import read_machine
 from llamabench.hardware.planner import NO_OVERRIDES
 from llamabench.hardware.planning import make_plan
@@ -36,10 +37,10 @@ from llamabench.records import (
     Plan,
     RunInfo,
     Score,
-    ScoreRequest,
     StrategyName,
     SuiteChoice,
 )
+from llamabench.reference import find_reference, read_fingerprint, take_reference
 from llamabench.results.signature import make_signature
 from llamabench.results.store import Run, holds_run, now
 from llamabench.selection import Task
@@ -78,6 +79,7 @@ class RunOptions:
         winners_only: Whether suites ask for the likeliest continuation alone, where their answers are long.
         n_audited: Items of each suite that are scored again so, to compare; 0 for none.
         is_benched: Whether the machine's speed is measured first.
+        reference: Model file, or folder of a finished run, to compare with; None for none.
         watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
         overrides: What is decided of the plan.
     """
@@ -95,6 +97,7 @@ class RunOptions:
     winners_only: bool = False
     n_audited: int = 0
     is_benched: bool = False
+    reference: Path | None = None
     watchdog_s: float | None = None
     overrides: Overrides = NO_OVERRIDES
 
@@ -109,11 +112,35 @@ def run(options: RunOptions, progress: Progress) -> Run:
         LlamabenchError: With what was stored before still there, and the same command going on from it.
     """
     found = _find_suites(options.suites)
-    if options.winners_only and not any(suite.WINNER_METRICS for suite, _ in found):
+    _refuse_what_is_useless(options, [suite for suite, _ in found])
+    stored = _score(options, found, progress)
+    try:
+        if options.reference is not None:
+            _add_reference(stored, options, progress)
+        stored.finish()
+    except BaseException:
+        stored.close()
+        raise
+    return stored
+
+
+def _refuse_what_is_useless(options: RunOptions, suites: Sequence[Suite]) -> None:
+    if options.winners_only and not any(suite.WINNER_METRICS for suite in suites):
         able = ", ".join(name for name, suite in SUITES.items() if suite.WINNER_METRICS)
         raise LlamabenchError(
             f"--winners-only saves nothing for these suites: their answers are short. Of use: {able}."
         )
+    if options.reference is None:
+        return
+    if not any(suite.REFERENCE_METRICS for suite in suites):
+        able = ", ".join(name for name, suite in SUITES.items() if suite.REFERENCE_METRICS)
+        raise LlamabenchError(f"--reference says nothing about these suites. Of use: {able}.")
+    if options.winners_only:
+        raise LlamabenchError("--reference needs whole answers scored: run it without --winners-only.")
+
+
+def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress: Progress) -> Run:
+    """Asks the model everything; all but the last word of the run, which is the caller's."""
     model = read_model(options.model)
     with Engine(model.path, chat_template=options.chat_template, watchdog_s=options.watchdog_s) as engine:
         template = engine.template_sha256() if options.use_chat is not False else None
@@ -132,8 +159,7 @@ def run(options: RunOptions, progress: Progress) -> Run:
             if options.n_audited:
                 exact = _make_asker(stored, engine, progress, strategy="single")
                 for task in tasks:
-                    _audit_suite(stored, task, exact, progress, n_items=options.n_audited)
-            stored.finish()
+                    audit_suite(stored, task, exact, options.n_audited, advance=progress.advance)
         except BaseException:
             stored.close()
             raise
@@ -259,6 +285,7 @@ def _run_id(
         options.seed,
         template,
         [options.is_exact, options.n_audited],
+        *([read_fingerprint(options.reference)] if options.reference is not None else []),
         *(["winners only"] if any(choice.winners_only for choice in choices) else []),
         *(one.sha256 for choice in choices for one in choice.scorers),
         *([asdict(options.overrides)] if options.overrides != NO_OVERRIDES else []),
@@ -318,29 +345,35 @@ def _missing_chunks(task: Task, plan: Plan, done: set[str]) -> Iterator[tuple[in
         first += len(items)
 
 
-def _audit_suite(stored: Run, task: Task, asker: Asker, progress: Progress, *, n_items: int) -> None:
-    """Scores some items again with an asker that shares nothing, and stores how far the numbers are apart."""
-    suite = task.suite
-    if any(one.suite == suite.NAME for one in stored.audits()):
-        return
-    rng = np.random.default_rng([stored.info.seed, *suite.NAME.encode(), 2])
-    task = replace(task, winners_only=False)  # the check of what was pruned
-    places = [place for place, item in enumerate(task.items()) if _can_be_audited(item)]
-    drawn = [places[index] for index in audit.draw_places(len(places), n_items, rng)]
-    items = list(selection.pick(task.items(), drawn))
-    wanted = {item.id for item in items}
-    before = {row.id: row for row in stored.rows(suite.NAME) if row.id in wanted}
-    chunks = ((number, [item]) for number, item in enumerate(items))
-    pairs = []
-    for first, rows, _ in score_chunks(suite, chunks, asker):
-        pairs += [(before[row.id], row) for row in rows]
-        progress.advance(f"audit of {suite.NAME}", n_done=first + 1, n_total=len(items), tokens_per_s=None)
-    stored.save_audit(audit.compare_rows(suite.NAME, pairs))
+# --- a reference model --------------------------------------------------------------------------
 
 
-def _can_be_audited(item: Item) -> bool:
-    """Whether an item is scored by log-probabilities alone: texts are drawn, one way or the other."""
-    return all(isinstance(request, ScoreRequest) for request in item.requests) and not item.follow_up_tokens
+def _add_reference(stored: Run, options: RunOptions, progress: Progress) -> None:
+    """Asks the reference model the same, once the other one has left the memory, and scores them side by side."""
+    assert options.reference is not None
+    choices = [choice for choice in stored.info.suites if SUITES[choice.name].REFERENCE_METRICS]
+    found = find_reference(options.reference, options.out, stored.info, choices)
+    with found or run(_ask_the_same(options, stored.info, choices), progress) as reference:
+        take_reference(stored, reference, choices)
+    for choice in choices:
+        _summarise(stored, SUITES[choice.name])
+
+
+def _ask_the_same(options: RunOptions, info: RunInfo, choices: Sequence[SuiteChoice]) -> RunOptions:
+    assert options.reference is not None
+    template = options.chat_template or chat_template(read_header(options.model))
+    return replace(
+        options,
+        model=options.reference,
+        suites=tuple(f"{choice.name}:{choice.edition}" for choice in choices),
+        resume=None,
+        use_chat=info.use_chat,
+        chat_template=template if info.use_chat else None,  # the same text, or there is nothing to compare
+        is_demo=options.is_demo and options.reference == options.model,
+        n_audited=0,
+        is_benched=False,
+        reference=None,
+    )
 
 
 # --- scores -------------------------------------------------------------------------------------
@@ -349,9 +382,10 @@ def _can_be_audited(item: Item) -> bool:
 def _summarise(stored: Run, suite: Suite) -> None:
     info = stored.info
     choice = next(choice for choice in info.suites if choice.name == suite.NAME)
-    signature = make_signature(info, choice)
+    signatures = {uses: make_signature(info, choice, uses_reference=uses) for uses in (False, True)}
     rng = np.random.default_rng([info.seed, *suite.NAME.encode(), 1])
     metrics = suite.summarise(stored.rows(suite.NAME), rng)
     if choice.winners_only:
         metrics = [metric for metric in metrics if metric.name in suite.WINNER_METRICS]
-    stored.save_scores(suite.NAME, [Score(suite.NAME, metric, signature) for metric in metrics])
+    scores = [Score(suite.NAME, metric, signatures[metric.name in suite.REFERENCE_METRICS]) for metric in metrics]
+    stored.save_scores(suite.NAME, scores)

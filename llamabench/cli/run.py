@@ -55,6 +55,12 @@ DEFAULT_OUT = Path("llamabench-runs")
     metavar="N",
     help="Score N random items of each suite again as with --exact, and report what differs.",
 )
+@click.option(
+    "--reference",
+    metavar="MODEL|RUN",
+    help="Compare preference pairs with this model, such as the one before a fine-tune (DPO's implicit reward): "
+    "it is scored after MODEL, or taken from a finished run's folder.",
+)
 @click.option("--bench", "is_benched", is_flag=True, help="Measure the speed first, for the report: about a minute.")
 @click.option(
     "--watchdog",
@@ -79,6 +85,7 @@ def command(
     is_exact: bool,
     winners_only: bool,
     n_audited: int | None,
+    reference: str | None,
     is_benched: bool,
     watchdog_s: float | None,
     as_json: bool,
@@ -107,11 +114,20 @@ def command(
         is_exact=is_exact,
         winners_only=winners_only,
         n_audited=n_audited or 0,
+        reference=None if reference is None else _find_reference(reference),
         is_benched=is_benched,
         watchdog_s=watchdog_s,
         overrides=read_overrides(decided),
     )
     return run_and_show(options, as_json=as_json, quiet=quiet)
+
+
+def _find_reference(name: str) -> Path:
+    """The folder of a run, or the file of a model."""
+    from llamabench.data.models import find_model
+    from llamabench.results.store import holds_run
+
+    return Path(name) if holds_run(Path(name)) else find_model(name).path
 
 
 def _read_template(path: Path | None, found: FoundModel) -> str | None:
@@ -136,7 +152,8 @@ class _Bar:
 
     def begin(self, run: Run) -> None:
         """Says what is about to run, where and why so."""
-        self.folder = run.folder
+        self.close()
+        self.folder, self._suite = run.folder, None  # a reference model's suites have the same names
         if self._quiet:
             return
         model, plan = run.info.model, run.info.plan

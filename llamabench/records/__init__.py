@@ -63,6 +63,7 @@ from llamabench.records.planning import (
 )
 from llamabench.records.run import (
     Audit,
+    ReferenceFacts,
     RunInfo,
     ScorerFacts,
     SuiteChoice,
@@ -112,6 +113,7 @@ __all__ = [
     "Processor",
     "Prompt",
     "Range",
+    "ReferenceFacts",
     "Repeats",
     "Request",
     "Result",

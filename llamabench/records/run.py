@@ -49,6 +49,14 @@ class SuiteChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceFacts:
+    """A model that was asked the same, to compare with: the model, and the run that asked it."""
+
+    model: ModelFacts
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """What a run is: enough to repeat it, to resume it and to know what its scores may be compared with.
 
@@ -65,6 +73,7 @@ class RunInfo:
         use_chat: Whether conversations go through the model's chat template.
         chat_template_sha256: Digest of that template, None where none is used.
         is_demo: Whether the model is the untrained demo model.
+        reference: The model that it is compared with, None where there is none or it was not asked yet.
     """
 
     id: str
@@ -79,6 +88,7 @@ class RunInfo:
     use_chat: bool
     chat_template_sha256: str | None
     is_demo: bool = False
+    reference: ReferenceFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

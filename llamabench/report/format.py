@@ -10,7 +10,7 @@ from typing import Literal
 from llamabench import units
 
 Scale = Literal["share", "bias", "number"]
-"""How a metric is shown: a `share` of 0 to 1 in per cent, a `bias` of -1 to 1 times 100, signed, a `number` as it is."""
+"""How a metric is shown: a `share` of 0 to 1 in per cent, a `bias` of -1 to 1 times 100, signed, a `number` as is."""
 
 NBSP = "\u00a0"
 MINUS = "\u2212"

@@ -48,7 +48,16 @@ def _describe_run(info: RunInfo) -> tuple[Pair, ...]:
         Pair("Items per suite", "all" if info.limit is None else f"at most {format_count(info.limit)}"),
         Pair("Seed", str(info.seed)),
         Pair("Conversations", prompts),
+        *_describe_reference(info),
     )
+
+
+def _describe_reference(info: RunInfo) -> tuple[Pair, ...]:
+    if info.reference is None:
+        return ()
+    model = info.reference.model
+    text = f"{PurePath(model.path).name} ({model.quant}, fingerprint {model.fingerprint}), run {info.reference.run_id}"
+    return (Pair("Reference model", text),)
 
 
 def _describe_model(model: ModelFacts) -> tuple[Pair, ...]:

@@ -44,6 +44,7 @@ def run_document(run: Run) -> dict[str, Json]:
             "seed": info.seed,
             "chat": info.use_chat,
             "demo_model": info.is_demo,
+            "reference": codec.encode(info.reference),
         },
         "model": codec.encode(info.model),
         "machine": codec.encode(info.machine),

@@ -54,5 +54,14 @@ CREATE TABLE speed (          -- a row each time the machine's speed with the ru
 ) STRICT;
 """
 
-MIGRATIONS: list[str] = [_V1, _V2, _V3]
+_V4 = """
+CREATE TABLE reference (      -- a row per item that a reference model was asked too
+    suite TEXT NOT NULL,
+    id TEXT NOT NULL,
+    vals TEXT NOT NULL,       -- JSON: the numbers the suite made of its answers, none where they failed
+    PRIMARY KEY (suite, id)
+) STRICT;
+"""
+
+MIGRATIONS: list[str] = [_V1, _V2, _V3, _V4]
 """Schema versions, oldest first; append, never edit. `PRAGMA user_version` counts those applied."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 from llamabench.records import RunInfo, SuiteChoice
 
 
-def make_signature(info: RunInfo, choice: SuiteChoice) -> str:
+def make_signature(info: RunInfo, choice: SuiteChoice, *, uses_reference: bool = False) -> str:
     """Names everything a suite's scores depend on; scores with different ones are not comparable as they are.
+
+    Args:
+        info: The run.
+        choice: The suite.
+        uses_reference: Whether the score compares the model with the run's reference model.
 
     Source: the form is sacrebleu's, sacrebleu/metrics/base.py.
     """
-    plan = info.plan
+    plan, other = info.plan, info.reference if uses_reference else None
     parts = {
         "suite": choice.name,
         "v": choice.version,
@@ -21,6 +26,7 @@ def make_signature(info: RunInfo, choice: SuiteChoice) -> str:
         **({"asked": "winners"} if choice.winners_only else {}),
         "chat": (info.chat_template_sha256 or "none")[:8],
         "quant": info.model.quant,
+        **({"ref": f"{other.model.fingerprint[:8]}@{other.model.quant}"} if other else {}),
         "kv": plan.kv_type,
         "fa": plan.flash_attention,
         "ub": plan.scoring.n_ubatch,

@@ -11,7 +11,7 @@ import datetime
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -226,6 +226,16 @@ class Run:
 
         self._guard(write)
 
+    def save_reference(self, suite: str, values: Mapping[str, Mapping[str, float]]) -> None:
+        """Stores what a reference model's answers gave, by item."""
+
+        def write() -> None:
+            rows = [(suite, _storable(name), json.dumps(dict(numbers))) for name, numbers in values.items()]
+            with self._database:
+                self._database.executemany("INSERT INTO reference VALUES (?, ?, ?)", rows)
+
+        self._guard(write)
+
     def add_event(self, kind: str, text: str) -> None:
         """Notes something that a reader of the report should know."""
 
@@ -263,6 +273,10 @@ class Run:
         """Ids of the items that are stored."""
         return {row[0] for row in self._select("SELECT id FROM item WHERE suite = ?", suite)}
 
+    def has_reference(self, suite: str) -> bool:
+        """Whether a reference model's answers are stored beside a suite's items."""
+        return bool(self._select("SELECT EXISTS (SELECT 1 FROM reference WHERE suite = ?)", suite)[0][0])
+
     def counts(self, suite: str) -> dict[OutcomeKind, int]:
         """Stored items by outcome."""
         found = dict(self._select("SELECT outcome, COUNT(*) FROM item WHERE suite = ? GROUP BY outcome", suite))
@@ -270,11 +284,14 @@ class Run:
         return {kind: found.get(kind, 0) for kind in kinds}
 
     def rows(self, suite: str) -> Iterator[ItemRow]:
-        """Stored items in the suite's order, read as they are asked for."""
+        """Stored items in the suite's order, read as they are asked for.
+
+        Where a reference model was asked too, its numbers stand among the values, each after `reference_`.
+        """
         cursor = self._guard(
             lambda: self._database.execute(
-                "SELECT suite, id, grp, cluster, outcome, facts, vals, error, exchanges"
-                " FROM item WHERE suite = ? ORDER BY ordinal",
+                "SELECT suite, id, grp, cluster, outcome, facts, item.vals, error, exchanges, reference.vals"
+                " FROM item LEFT JOIN reference USING (suite, id) WHERE suite = ? ORDER BY ordinal",
                 (suite,),
             )
         )
@@ -355,7 +372,8 @@ def _storable(text: str) -> str:
 
 
 def _read_row(row: tuple[str, ...]) -> ItemRow:
-    suite, id, group, cluster, outcome, facts, values, error, exchanges = row
+    suite, id, group, cluster, outcome, facts, values, error, exchanges, reference = row
+    others = {f"reference_{name}": value for name, value in json.loads(reference or "{}").items()}
     return ItemRow(
         suite=suite,
         id=id,
@@ -363,7 +381,7 @@ def _read_row(row: tuple[str, ...]) -> ItemRow:
         cluster=cluster,
         outcome=cast(OutcomeKind, outcome),
         facts=cast(Facts, json.loads(facts)),
-        values=cast(dict[str, float], json.loads(values)),
+        values=cast(dict[str, float], json.loads(values)) | others,
         error=error,
         exchanges=tuple(Exchange(e["prompt"], tuple(e["answers"])) for e in json.loads(exchanges)),
     )
