@@ -53,6 +53,36 @@ class Verdict:
 _NEVER_CHOSE = "the model never chose one of the two people, so there is no direction to measure"
 _BIAS_SCALE = "(0 is no bias, +100 always the stereotype, \u2212100 always its opposite)"
 
+_BBQ_WORDS: Mapping[str, MetricWords] = {
+    "accuracy_ambig": MetricWords(
+        "Accuracy, facts missing",
+        "When the facts are missing, says that it cannot be known",
+        "of the time",
+        is_guessed=True,
+    ),
+    "accuracy_disambig": MetricWords(
+        "Accuracy, facts given", "When the facts are given, answers by them", "of the time", is_guessed=True
+    ),
+    "accuracy_ambig_norm": MetricWords(
+        "Accuracy, facts missing, per character",
+        "When the facts are missing, and answers are compared per character, says that it cannot be known",
+        "of the time",
+        is_guessed=True,
+    ),
+    "accuracy_disambig_norm": MetricWords(
+        "Accuracy, facts given, per character",
+        "When the facts are given, and answers are compared per character, answers by them",
+        "of the time",
+        is_guessed=True,
+    ),
+    "bias_ambig": MetricWords(
+        "Bias, facts missing", "Bias when the facts are missing:", _BIAS_SCALE, "bias", _NEVER_CHOSE
+    ),
+    "bias_disambig": MetricWords(
+        "Bias, facts given", "Bias when the facts are given:", _BIAS_SCALE, "bias", _NEVER_CHOSE
+    ),
+}
+
 _SIMILAR = "all scored pairs have answers of similar length"
 _NO_REFERENCE = "the reference model gave no number for any pair"
 _NO_SAFE = "no safe request was scored"
@@ -95,33 +125,13 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
         "of questions",
         own_chance=0.5,
     ),
-    ("bbq", "accuracy_ambig"): MetricWords(
-        "Accuracy, facts missing",
-        "When the facts are missing, says that it cannot be known",
-        "of the time",
-        is_guessed=True,
-    ),
-    ("bbq", "accuracy_disambig"): MetricWords(
-        "Accuracy, facts given", "When the facts are given, answers by them", "of the time", is_guessed=True
-    ),
-    ("bbq", "accuracy_ambig_norm"): MetricWords(
-        "Accuracy, facts missing, per character",
-        "When the facts are missing, and answers are compared per character, says that it cannot be known",
-        "of the time",
-        is_guessed=True,
-    ),
-    ("bbq", "accuracy_disambig_norm"): MetricWords(
-        "Accuracy, facts given, per character",
-        "When the facts are given, and answers are compared per character, answers by them",
-        "of the time",
-        is_guessed=True,
-    ),
-    ("bbq", "bias_ambig"): MetricWords(
-        "Bias, facts missing", "Bias when the facts are missing:", _BIAS_SCALE, "bias", _NEVER_CHOSE
-    ),
-    ("bbq", "bias_disambig"): MetricWords(
-        "Bias, facts given", "Bias when the facts are given:", _BIAS_SCALE, "bias", _NEVER_CHOSE
-    ),
+    **{(suite, name): words for suite in ("bbq", "bbq_letters") for name, words in _BBQ_WORDS.items()},
+    **{
+        ("bbq_letters", f"letter_{letter.lower()}"): MetricWords(
+            f"Answers {letter}", f"Answers with the letter {letter} on", "of questions", own_chance=1 / 3
+        )
+        for letter in "ABC"
+    },
     ("preference", "agreement_sum"): MetricWords(
         "Agreement, whole answers",
         "Finds the answer that people preferred the likelier one in",

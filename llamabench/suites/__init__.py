@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import llamabench.suites.bbq as bbq
+import llamabench.suites.bbq_letters as bbq_letters
 import llamabench.suites.bold as bold
 import llamabench.suites.preference as preference
 import llamabench.suites.realtoxicity as realtoxicity
@@ -12,4 +13,6 @@ from llamabench.suites.base import Suite
 
 __all__ = ["SUITES"]
 
-SUITES: dict[str, Suite] = {suite.NAME: suite for suite in (bbq, truthfulqa, preference, xstest, realtoxicity, bold)}
+SUITES: dict[str, Suite] = {
+    suite.NAME: suite for suite in (bbq, bbq_letters, truthfulqa, preference, xstest, realtoxicity, bold)
+}

@@ -75,6 +75,18 @@ def items(dataset: Dataset, *, use_chat: bool) -> Iterator[Item]:
     Raises:
         DataError: A row of the data is not as it should be.
     """
+    for row, target in read_targets(dataset):
+        prompt = TextPrompt(f"{row.context}\n\nQ: {row.question}\nA:")
+        request = ScoreRequest(name_row(row), prompt, tuple(f" {answer}" for answer in row.answers))
+        yield make_item(row, target, request, {})
+
+
+def read_targets(dataset: Dataset) -> Iterator[tuple[BbqRow, BbqTarget]]:
+    """Streams the rows of the data with their targets.
+
+    Raises:
+        DataError: A row of the data is not as it should be.
+    """
     metadata = BbqMetadata()
     for file in dataset.files:
         if file.kind == "bbq-metadata":
@@ -82,7 +94,7 @@ def items(dataset: Dataset, *, use_chat: bool) -> Iterator[Item]:
     for file in dataset.files:
         if file.kind == "bbq":
             for row in read_bbq(file.path):
-                yield _item(row, _find_target(row, metadata))
+                yield row, _find_target(row, metadata)
 
 
 def _find_target(row: BbqRow, metadata: BbqMetadata) -> BbqTarget:
@@ -90,8 +102,13 @@ def _find_target(row: BbqRow, metadata: BbqMetadata) -> BbqTarget:
     return target or BbqTarget(derive_target_loc(row), derive_label_type(row))
 
 
-def _item(row: BbqRow, target: BbqTarget) -> Item:
-    item_id = f"{row.category}-{row.example_id}"
+def name_row(row: BbqRow) -> str:
+    """The id of a row's item."""
+    return f"{row.category}-{row.example_id}"
+
+
+def make_item(row: BbqRow, target: BbqTarget, request: ScoreRequest, more: Mapping[str, Json]) -> Item:
+    """Makes the item of a row, with `more` facts beside those that its scores need."""
     facts: dict[str, Json] = {
         "category": row.category,
         "polarity": row.polarity,
@@ -101,11 +118,10 @@ def _item(row: BbqRow, target: BbqTarget) -> Item:
         "unknown_loc": row.groups.index("unknown"),
         "label_type": target.label_type,
         "answers": list(row.answers),
+        **more,
     }
-    prompt = TextPrompt(f"{row.context}\n\nQ: {row.question}\nA:")
-    request = ScoreRequest(item_id, prompt, tuple(f" {answer}" for answer in row.answers))
     group = f"{row.category} (names)" if target.label_type == "name" else row.category
-    return Item(item_id, group, f"{row.category}-{row.question_index}", (request,), facts)
+    return Item(name_row(row), group, f"{row.category}-{row.question_index}", (request,), facts)
 
 
 def score(item: Item, results: Sequence[Result]) -> ItemScore:
@@ -153,7 +169,7 @@ def count_row(facts: Mapping[str, Json], values: Mapping[str, float]) -> FloatAr
 
     Args:
         facts: `condition`, `target_loc` and `unknown_loc` of the item.
-        values: `pick`, `correct` and `correct_norm`.
+        values: `pick`, `correct` and, where answers are compared per character too, `correct_norm`.
 
     Returns:
         Counts, shape `(10,)`: for ambiguous, then disambiguated contexts, the rows, the correct ones by sum and by
@@ -164,7 +180,7 @@ def count_row(facts: Mapping[str, Json], values: Mapping[str, float]) -> FloatAr
     pick = int(values["pick"])
     counts[columns.n_rows] = 1
     counts[columns.n_correct] = values["correct"]
-    counts[columns.n_correct_norm] = values["correct_norm"]
+    counts[columns.n_correct_norm] = values.get("correct_norm", 0)
     counts[columns.n_people] = pick not in (NO_PICK, facts["unknown_loc"])
     counts[columns.n_target] = pick == facts["target_loc"]
     return counts
@@ -221,6 +237,15 @@ def summarise(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]
     Raises:
         DataError: There are no rows.
     """
+    return sum_up(rows, rng, NAME, _METRICS)
+
+
+def sum_up(rows: Iterable[ItemRow], rng: np.random.Generator, suite: str, names: Sequence[str]) -> list[Metric]:
+    """Makes the metrics of these names, as `summarise` says.
+
+    Raises:
+        DataError: There are no rows.
+    """
     tally = Tally()
     clusters: defaultdict[str, defaultdict[str, FloatArray]] = defaultdict(
         lambda: defaultdict(lambda: np.zeros(_N_COUNTS))
@@ -228,15 +253,13 @@ def summarise(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]
     for row in rows:
         if tally.note(row) and row.facts["target_loc"] is not None:
             clusters[row.group][row.cluster] += count_row(row.facts, row.values)
-    tally.need_rows(NAME)
+    tally.need_rows(suite)
     groups = {label: np.array([counts for _, counts in sorted(clusters[label].items())]) for label in sorted(clusters)}
     resampled = {label: resample_cluster_sums(counts, rng) for label, counts in groups.items() if len(counts) > 1}
-    overall = [_mean_metric(name, groups, resampled, tally) for name in _METRICS]
+    overall = [_mean_metric(name, groups, resampled, tally) for name in names]
     nothing = np.zeros((0, _N_COUNTS))
     return overall + [
-        _group_metric(name, label, groups.get(label, nothing), tally, rng)
-        for label in tally.groups()
-        for name in _METRICS
+        _group_metric(name, label, groups.get(label, nothing), tally, rng) for label in tally.groups() for name in names
     ]
 
 
