@@ -19,7 +19,8 @@ from llamabench import __version__, selection
 from llamabench.asking import score_chunks
 from llamabench.auditing import audit_suite
 from llamabench.benching import bench_run
-from llamabench.data.cache import Dataset, find_dataset
+from llamabench.data.cache import Dataset
+from llamabench.data.own_tests import find_with_tests, takes_tests
 from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
 from llamabench.engine.recovery import Asker, open_with_less
@@ -68,6 +69,7 @@ class RunOptions:
     Attributes:
         model: The GGUF file.
         suites: Suites to run, each `NAME` or `NAME:EDITION`.
+        tests: Files of tests of a person's own, for the suites that take them.
         out: Folder that receives the run's own folder.
         limit: Items per suite, None for all.
         seed: Seed of every random choice.
@@ -87,6 +89,7 @@ class RunOptions:
     model: Path
     suites: tuple[str, ...]
     out: Path
+    tests: tuple[Path, ...] = ()
     limit: int | None = None
     seed: int = 0
     resume: bool | None = None
@@ -111,7 +114,7 @@ def run(options: RunOptions, progress: Progress) -> Run:
     Raises:
         LlamabenchError: With what was stored before still there, and the same command going on from it.
     """
-    found = _find_suites(options.suites)
+    found = _find_suites(options.suites, options.tests)
     _refuse_what_is_useless(options, [suite for suite, _ in found])
     stored = _score(options, found, progress)
     try:
@@ -166,27 +169,30 @@ def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress
     return stored
 
 
-def find_suite(name: str) -> tuple[Suite, Dataset]:
-    """The suite and data that `NAME` or `NAME:EDITION` means.
+def find_suite(name: str, tests: Sequence[Path] = ()) -> tuple[Suite, Dataset]:
+    """The suite and data that `NAME` or `NAME:EDITION` means, with tests of a person's own where the suite takes them.
 
     Raises:
         UnknownNameError: There is no such suite or edition; a near match is offered.
-        DataError: The edition is not imported.
+        DataError: The edition is not imported, or a file of tests is missing.
     """
     suite_name, _, edition = name.partition(":")
     if suite_name not in SUITES:
         raise UnknownNameError.for_name("suite", suite_name, SUITES)
     suite = SUITES[suite_name]
-    return suite, find_dataset(suite.DATA_SOURCES, edition or None)
+    return suite, find_with_tests(suite.DATA_SOURCES, edition or None, tests)
 
 
-def _find_suites(names: Sequence[str]) -> list[tuple[Suite, Dataset]]:
-    found = [find_suite(name) for name in names]
+def _find_suites(names: Sequence[str], tests: Sequence[Path]) -> list[tuple[Suite, Dataset]]:
+    found = [find_suite(name, tests) for name in names]
     chosen = [suite.NAME for suite, _ in found]
     twice = next((name for name in chosen if chosen.count(name) > 1), None)
     if twice is not None:
         # scores stand under the suite's name: two editions in one run could not be told apart
         raise LlamabenchError(f"{twice} is asked for twice. Run one edition of a suite at a time.")
+    if tests and not any(takes_tests(suite.DATA_SOURCES) for suite, _ in found):
+        able = ", ".join(name for name, suite in SUITES.items() if takes_tests(suite.DATA_SOURCES))
+        raise LlamabenchError(f"--tests adds nothing to these suites. Run one that takes tests of your own: {able}.")
     return found
 
 

@@ -132,6 +132,7 @@ def choose_task(suite: Suite, dataset: Dataset, *, limit: int | None, rng: np.ra
         DataError: A row of the data is not as it should be.
     """
     groups = [item.group for item in suite.items(dataset, use_chat=use_chat)]
+    dataset = replace(dataset, n_items=len(groups))  # what a suite makes of tests of a person's own, it alone knows
     task = Task(suite, dataset, tuple(choose_items(groups, limit, rng)), use_chat)
     # to read a large data set again for a few of its items takes seconds
     return replace(task, kept=tuple(task.read())) if len(task.chosen) <= _MOST_KEPT else task

@@ -236,3 +236,36 @@ def cluster_bootstrap_interval(
     totals = resample_cluster_sums(sums, rng, n_resamples)
     method = f"percentile cluster bootstrap over {n_clusters} clusters, {n_resamples} resamples"
     return percentile_interval(statistic(totals), method, confidence)
+
+
+def mean_of_means_interval(
+    groups: Sequence[Sequence[float]], rng: np.random.Generator, *, n_resamples: int = 2000, confidence: float = 0.95
+) -> Interval:
+    """Makes the percentile bootstrap interval of the mean of groups' means, values drawn anew within each group.
+
+    The values of a group are sorted first, so the interval does not depend on the order they come in.
+
+    Args:
+        groups: Finite values of each group, none of them empty.
+        rng: Source of the resamples.
+        n_resamples: Number of resamples.
+        confidence: Coverage, between 0 and 1.
+
+    Returns:
+        Ends in the unit of the values; none for fewer than three values or when no group varies.
+
+    Source:
+        The stratified bootstrap: Davison and Hinkley 1997, section 3.2.
+    """
+    sizes = [len(values) for values in groups]
+    if sum(sizes) < 3:
+        return Interval(None, None, "none: fewer than 3 values")
+    if all(len(set(values)) == 1 for values in groups):
+        return Interval(None, None, f"none: all {sum(sizes)} values are equal within their groups")
+    means = np.zeros(n_resamples)
+    for values in groups:
+        data = np.sort(np.asarray(values, dtype=np.float64))
+        drawn = rng.multinomial(data.size, np.full(data.size, 1.0 / data.size), size=n_resamples)
+        means += drawn @ data / data.size
+    method = f"percentile bootstrap within {len(groups)} groups, {n_resamples} resamples"
+    return percentile_interval(means / len(groups), method, confidence)

@@ -42,7 +42,7 @@ def list_sources(*, as_json: bool) -> int:
     from rich.text import Text
 
     console = Console()
-    for source in SOURCES.values():
+    for source in (source for source in SOURCES.values() if source.editions):
         click.echo(f"{source.name}: {source.licence}, {source.url}")
         table = Table.grid(padding=(0, 2))
         for width in (2, 25, 13):

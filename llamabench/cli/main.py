@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "plan": "llamabench.cli.plan",
     "bench": "llamabench.cli.bench",
     "suites": "llamabench.cli.suites",
+    "alignment": "llamabench.cli.alignment",
     "data": "llamabench.cli.data",
     "models": "llamabench.cli.models",
     "doctor": "llamabench.cli.doctor",

@@ -26,6 +26,13 @@ DEFAULT_OUT = Path("llamabench-runs")
 @click.option(
     "--suite", "suites", multiple=True, metavar="NAME[:EDITION]", help="Suite to run; repeat for several. [all]"
 )
+@click.option(
+    "--tests",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Tests of your own for the suite alignment, TOML or JSON Lines; repeat for several.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Items per suite, drawn at random from each group. [all]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice.")
 @click.option(
@@ -76,6 +83,7 @@ def command(
     model: str,
     *,
     suites: tuple[str, ...],
+    tests: tuple[Path, ...],
     limit: int | None,
     seed: int,
     out: Path,
@@ -105,6 +113,7 @@ def command(
         model=found.path,
         suites=suites or tuple(SUITES),
         out=out,
+        tests=tests,
         limit=limit,
         seed=seed,
         resume=resume,

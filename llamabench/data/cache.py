@@ -26,6 +26,7 @@ from llamabench.data.sources import SOURCES, STARTER_KINDS, Source, find_source
 from llamabench.errors import DataError, UnknownNameError
 
 __all__ = [
+    "BUILTIN",
     "STARTER",
     "DataFile",
     "Dataset",
@@ -40,7 +41,10 @@ __all__ = [
 ]
 
 STARTER = "starter"
-"""Edition label of the items that ship with llamabench."""
+"""Edition label of the items that ship with llamabench and stand in for a published data set."""
+
+BUILTIN = "builtin"
+"""Edition label of the items that ship with llamabench and stand in for nothing."""
 
 
 class DataFile(NamedTuple):
@@ -59,11 +63,12 @@ class Dataset:
 
     Attributes:
         sources: Names of the data sets, `starter` for the items that ship with llamabench.
-        edition: Label of the editions, joined with "+"; `starter` for the items that ship with llamabench.
+        edition: Label of the editions, joined with "+"; `starter` for the items that ship with llamabench, `builtin`
+            where they are the data set itself.
         files: The files, in the order the items come in.
         sha256: Digest over the files.
-        is_starter: Whether these are the items that ship with llamabench.
-        n_items: Items in the files.
+        is_starter: Whether these are items that stand in for a published data set.
+        n_items: Items in the files; tests of a person's own are not counted.
     """
 
     sources: tuple[str, ...]
@@ -92,7 +97,7 @@ def find_dataset(suite_sources: Sequence[str], wanted: str | None = None) -> Dat
         DataError: What was asked for is not imported, or its files are not as they were imported.
     """
     sources = [find_source(name) for name in suite_sources]
-    if wanted == STARTER:
+    if wanted == STARTER or (wanted == BUILTIN and not sources[0].editions):
         return _starter(sources[0])
     installed = list_installed_of(sources)
     if wanted is None:
@@ -168,7 +173,8 @@ def _starter(source: Source) -> Dataset:
     if not path.is_file():
         raise DataError(f"The starter items {source.starter} are not in this installation. Install llamabench again.")
     kind = STARTER_KINDS[source.starter]
-    file = DataFile(STARTER, STARTER, source.starter, kind, path)
+    edition = STARTER if source.editions else BUILTIN
+    file = DataFile(edition, edition, source.starter, kind, path)
     digest = digest_files([(source.starter, hash_file(path))])
     n_items = sum(1 for _ in read_rows(path))
-    return Dataset((STARTER,), STARTER, (file,), digest, True, n_items)
+    return Dataset((edition,), edition, (file,), digest, edition == STARTER, n_items)

@@ -41,11 +41,13 @@ class ItemScore:
     """How an item ended, and the numbers its suite made of the answers; `error` says why there are none.
 
     A value whose name ends in `#1`, `#2`, ... is about the first, second, ... of the item's answers alone.
+    What else was found stands in `facts`, to be stored with the item's own.
     """
 
     outcome: OutcomeKind
     values: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
+    facts: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

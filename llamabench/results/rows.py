@@ -32,7 +32,7 @@ def make_row(
         group=item.group,
         cluster=item.cluster,
         outcome=score.outcome,
-        facts=item.facts,
+        facts={**item.facts, **score.facts},
         values=score.values,
         error=score.error,
         exchanges=tuple(_exchange(*pair) for pair in zip(requests, results, strict=True)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import llamabench.suites.alignment.suite as alignment
 import llamabench.suites.bbq as bbq
 import llamabench.suites.bbq_letters as bbq_letters
 import llamabench.suites.bold as bold
@@ -14,5 +15,5 @@ from llamabench.suites.base import Suite
 __all__ = ["SUITES"]
 
 SUITES: dict[str, Suite] = {
-    suite.NAME: suite for suite in (bbq, bbq_letters, truthfulqa, preference, xstest, realtoxicity, bold)
+    suite.NAME: suite for suite in (bbq, bbq_letters, truthfulqa, preference, xstest, realtoxicity, bold, alignment)
 }

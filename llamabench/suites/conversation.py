@@ -14,9 +14,14 @@ _SPEAKERS = {"user": "\n\nHuman: ", "assistant": "\n\nAssistant: ", "system": ""
 _REASONING = re.compile(r"^\s*<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL)
 
 
-def make_prompt(messages: Sequence[Message], *, use_chat: bool) -> Prompt:
-    """Puts a conversation to a model: through its chat template, or as a transcript up to the assistant's answer."""
-    return ChatPrompt(merge_turns(messages)) if use_chat else TextPrompt(render_transcript(messages))
+def make_prompt(messages: Sequence[Message], *, use_chat: bool, opening: str = "") -> Prompt:
+    """Puts a conversation to a model: through its chat template, or as a transcript up to the assistant's answer.
+
+    Where the answer has an `opening`, the model goes on after that.
+    """
+    if use_chat:
+        return ChatPrompt(merge_turns(messages), opening)
+    return TextPrompt(render_transcript(messages) + (f" {opening}" if opening else ""))
 
 
 def render_transcript(messages: Sequence[Message]) -> str:

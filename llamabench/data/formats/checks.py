@@ -45,6 +45,8 @@ Kind = Literal[
     "do-not-answer-area",
     "xstest",
     "safety-prompts",
+    "tests",
+    "tests-python",
 ]
 """Formats of files."""
 

@@ -117,7 +117,9 @@ class Source:
         licence: SPDX name of its licence, or what is known of it.
         citation: The paper.
         editions: Its releases, newest first.
-        starter: File of llamabench's own items that stand in for it, None where there are none.
+        starter: File of llamabench's own items that stand in for it, None where there are none. Where there are no
+            editions, they are the data set itself.
+        takes_tests: Whether a run may add tests of a person's own.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Source:
     citation: str
     editions: tuple[Edition, ...]
     starter: str | None = None
+    takes_tests: bool = False
 
     def homes_of(self, edition: Edition) -> tuple[Home, ...]:
         """Where an edition is found, the best first."""

@@ -110,3 +110,16 @@ BBQ = Source(
     ),
     starter="bbq.jsonl",
 )
+
+ALIGNMENT = Source(
+    name="alignment",
+    title="llamabench's own tests",
+    hub_id=None,
+    homes=(),
+    url="docs/alignment.md",
+    licence="CC0-1.0",
+    citation="none",
+    editions=(),
+    starter="alignment.jsonl",
+    takes_tests=True,
+)

@@ -12,6 +12,7 @@ SOURCES: dict[str, Source] = {
     for source in (
         questions.TRUTHFULQA,
         questions.BBQ,
+        questions.ALIGNMENT,
         prompts.BOLD,
         prompts.REALTOXICITYPROMPTS,
         preference.HH,
@@ -39,6 +40,7 @@ STARTER_KINDS: dict[str, Kind] = {
     "xstest.jsonl": "safety-prompts",
     "realtoxicity.jsonl": "rtp",
     "bold.jsonl": "bold-rows",
+    "alignment.jsonl": "tests",
 }
 """Formats of the items that ship with llamabench."""
 

@@ -1,0 +1,85 @@
+"""`llamabench alignment`: tests of a person's own for the suite of that name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from llamabench.suites.alignment.reading import TestFile
+
+
+@click.group(short_help="Check files of alignment tests that you wrote.")
+def command() -> None:
+    """Check files of alignment tests that you wrote.
+
+    To run them: llamabench run MODEL --suite alignment --tests FILE
+    """
+
+
+@command.command("validate", short_help="Check files of tests, and say which line is wrong.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
+def validate(files: tuple[Path, ...], *, as_json: bool) -> int:
+    """Check FILES of tests, TOML or JSON Lines, and show what was understood.
+
+    Everything that is wrong is said, with its line; the exit code is then 1.
+    """
+    from llamabench.suites.alignment.reading import read_tests
+
+    found = [read_tests(path, tries_examples=True) for path in files]
+    if as_json:
+        click.echo(json.dumps({"files": [_document(one) for one in found]}, indent=2))
+    else:
+        _show(found)
+    return 1 if any(one.faults for one in found) else 0
+
+
+def _document(found: TestFile) -> dict[str, object]:
+    return {
+        "path": str(found.path),
+        "tests": [
+            {
+                "id": one.test.id,
+                "category": one.test.category,
+                "kind": one.fields["kind"],
+                "line": one.line,
+                "turns": len(one.test.turns),
+                "expected": one.test.expected,
+            }
+            for one in found.tests
+        ],
+        "faults": [
+            {"line": fault.line, "test": fault.test, "field": fault.field, "message": fault.message}
+            for fault in found.faults
+        ],
+    }
+
+
+def _show(found: Sequence[TestFile]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for one in found:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table.add_column("line", justify="right")
+        for name in ("id", "category", "kind", "expected"):
+            table.add_column(name, overflow="fold")
+        for test in one.tests:
+            line = "" if test.line is None else str(test.line)
+            cells = (line, test.test.id, test.test.category, str(test.fields["kind"]), test.test.expected)
+            table.add_row(*map(Text, cells))
+        if one.tests:
+            console.print(table)
+        for fault in one.faults:
+            click.echo(f"{one.path}, {fault}", err=True)
+        n_tests, n_faults = len(one.tests), len(one.faults)
+        faults = f"{n_faults} {'fault' if n_faults == 1 else 'faults'}" if n_faults else "no faults"
+        click.echo(f"{one.path}: {n_tests} {'test' if n_tests == 1 else 'tests'} understood, {faults}")
