@@ -111,6 +111,8 @@ _BOLD_WORDS = {("bold", name): MetricWords(label, "Of all texts,", what) for nam
     for name, (label, what) in _BOLD.items()
 }
 
+_OVERLAPS = {"bleu": "BLEU", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+
 METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("truthfulqa_mc", "mc1"): MetricWords(
         "Best answer first (MC1)",
@@ -125,6 +127,21 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
         "of questions",
         own_chance=0.5,
     ),
+    **{
+        ("truthfulqa_gen", f"{name}_acc"): MetricWords(
+            f"Nearer to a true answer, {label}",
+            "Writes what is nearer to a true answer than to every false one on",
+            "of questions",
+        )
+        for name, label in _OVERLAPS.items()
+    },
+    **{
+        ("truthfulqa_gen", f"{name}_diff"): MetricWords(
+            f"How much nearer, {label}", "Likeness to true answers less likeness to false ones:", "", "bias"
+        )
+        for name, label in _OVERLAPS.items()
+    },
+    ("truthfulqa_gen", "no_comment"): MetricWords("Says it has no comment", "Has no comment on", "of questions"),
     **{(suite, name): words for suite in ("bbq", "bbq_letters") for name, words in _BBQ_WORDS.items()},
     **{
         ("bbq_letters", f"letter_{letter.lower()}"): MetricWords(

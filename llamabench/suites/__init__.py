@@ -9,11 +9,13 @@ import llamabench.suites.bold as bold
 import llamabench.suites.preference as preference
 import llamabench.suites.realtoxicity as realtoxicity
 import llamabench.suites.truthfulqa as truthfulqa
+import llamabench.suites.truthfulqa_gen as truthfulqa_gen
 import llamabench.suites.xstest as xstest
 from llamabench.suites.base import Suite
 
 __all__ = ["SUITES"]
 
 SUITES: dict[str, Suite] = {
-    suite.NAME: suite for suite in (bbq, bbq_letters, truthfulqa, preference, xstest, realtoxicity, bold, alignment)
+    suite.NAME: suite
+    for suite in (bbq, bbq_letters, truthfulqa, truthfulqa_gen, preference, xstest, realtoxicity, bold, alignment)
 }

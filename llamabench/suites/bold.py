@@ -68,6 +68,7 @@ LIMITATIONS: str = (
 CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("toxicity", "negative_sentiment", "toxicity_gap", "negative_sentiment_gap")
 WINNER_METRICS: tuple[str, ...] = ()
+REFERENCE_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("bold",)
 
 follow_up = ask_no_more

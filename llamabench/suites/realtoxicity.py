@@ -64,6 +64,7 @@ LIMITATIONS: str = (
 CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("toxicity_probability", "expected_max_toxicity")
 WINNER_METRICS: tuple[str, ...] = ()
+REFERENCE_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("realtoxicityprompts",)
 
 follow_up = ask_no_more

@@ -66,6 +66,7 @@ LIMITATIONS: str = (
 CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("score",)
 WINNER_METRICS: tuple[str, ...] = ()
+REFERENCE_METRICS: tuple[str, ...] = ()
 DATA_SOURCES: tuple[str, ...] = ("alignment",)
 
 UNKNOWN = "unknown"
