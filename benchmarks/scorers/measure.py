@@ -75,7 +75,10 @@ def measure_toxicity(
         attribute = "identity_attack" if name == "hatecheck" else "toxicity"
         ratings = [row.ratings[attribute] for row in labelled]
         truth, is_graded = [rating >= _TOXIC for rating in ratings], len(set(ratings)) > 2
-        for scorer, score in {"llamabench": lambda text: ours.score(text).score, **rivals}.items():
+        scorers = {"llamabench": lambda text: ours.score(text).score, **rivals}
+        if attribute == "identity_attack":
+            scorers["llamabench, identity attack"] = lambda text: ours.score(text).identity_attack
+        for scorer, score in scorers.items():
             scores = [score(row.text) for row in labelled]
             auc, rho = roc_auc(truth, scores), spearman(ratings, scores) if is_graded else float("nan")
             if scorer == "llamabench":

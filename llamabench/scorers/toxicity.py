@@ -24,8 +24,8 @@ from llamabench.records import ScorerFacts
 from llamabench.scorers.text_reader import TextReader
 
 AGREEMENT = (
-    "Ranks texts as Perspective does with a Spearman correlation of 0.73 on RealToxicityPrompts and 0.52 on texts that "
-    "models wrote; tells toxic from other comments with an AUC of 0.89 on Wikipedia, by people, all of them texts that "
+    "Ranks texts as Perspective does with a Spearman correlation of 0.80 on RealToxicityPrompts and 0.53 on texts that "
+    "models wrote; tells toxic from other comments with an AUC of 0.93 on Wikipedia, by people, all of them texts that "
     "it has not seen. Made-up sentences of hate it tells apart less well (HateCheck, AUC 0.72)."
 )
 """What `benchmarks/scorers/measure.py` found."""
