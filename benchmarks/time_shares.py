@@ -7,7 +7,8 @@ Three measurements, in shares of their wall time:
 * scoring, the child's side: the requests of BBQ and TruthfulQA items in one session, with every call timed that
   leaves Python (decode, memory) or is worth a line (log-softmax, filling the batch, encoding text);
 * scoring, the parent's side: a whole run with its process and its store, with the time that the parent spends on
-  making items, scoring answers and committing chunks. It does so while the child decodes the next chunk;
+  making items, scoring answers and committing chunks. It does so while the child decodes the next chunk; the same for
+  RealToxicityPrompts, where it scores 25 texts a prompt;
 * generation: texts at temperature 1, top-p 0.9, with decode and sampling timed.
 
 What nobody timed is `the rest`: Python between the calls.
@@ -23,7 +24,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from mcq_questions import SUITE_NAMES, find_data
 from measuring import Target, wait_until_quiet
 
 from llamabench import asking, runner
+from llamabench.data.cache import STARTER
 from llamabench.engine.encoding import Encoder
 from llamabench.engine.llama import Batch, Context
 from llamabench.engine.process import PLAIN_PLAN
@@ -156,19 +158,17 @@ class _Silent:
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None: ...
 
 
-def share_of_parent(model: Path, *, n_items: int) -> Shares:
-    """Runs both suites on the starter items as a command does and says what the parent did meanwhile.
+def share_of_parent(model: Path, suites: Sequence[str], *, n_items: int) -> Shares:
+    """Runs suites on starter items as a command does and says what the parent did meanwhile.
 
     Of a small `limit` on many items the parent's share is larger: all are read, in seconds, to draw a few.
     """
-    found = {name: (SUITES[suite], find_data(name, None)) for name, suite in SUITE_NAMES.items()}
     watch = Stopwatch()
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        stack.enter_context(mock.patch.object(runner, "find_suite", found.__getitem__))
         making = watch.around_iterator(runner._missing_chunks, "making items")
         stack.enter_context(mock.patch.object(runner, "_missing_chunks", making))
-        stack.enter_context(watch.timing((asking, "_score_item", "scoring answers"), (Run, "commit_chunk", "store")))
-        options = RunOptions(model, tuple(SUITE_NAMES), Path(folder), limit=n_items)
+        stack.enter_context(watch.timing((asking, "_score", "scoring answers"), (Run, "commit_chunk", "store")))
+        options = RunOptions(model, tuple(f"{name}:{STARTER}" for name in suites), Path(folder), limit=n_items)
         with runner.run(options, _Silent()) as run:
             wall_s = sum(run.timings().values())
     return watch.shares(wall_s)
@@ -205,13 +205,15 @@ def main() -> int:
     found = {f"scoring {name}, child": share_of_child(session, load_requests(name, n_items)) for name in SUITE_NAMES}
     found["generation, child"] = share_of_generation(session, n_prompts=n_prompts)
     session.close()
-    found["scoring both, parent"] = share_of_parent(model, n_items=n_items)
+    found["scoring both, parent"] = share_of_parent(model, tuple(SUITE_NAMES.values()), n_items=n_items)
+    found["texts, parent"] = share_of_parent(model, ("realtoxicity",), n_items=n_prompts)
     python = max(found[f"scoring {name}, child"]["the rest"] for name in SUITE_NAMES)
-    parent = sum(share for name, share in found["scoring both, parent"].items() if name != "the rest")
+    parent, of_texts = (1 - found[name]["the rest"] for name in ("scoring both, parent", "texts, parent"))
     targets = [
         Target("python_share_of_scoring", python, _MOST_OVERHEAD, at_most=True),
         Target("python_share_of_generation", found["generation, child"]["the rest"], _MOST_OVERHEAD, at_most=True),
         Target("store_and_scoring_share", parent, _MOST_OVERHEAD, at_most=True),
+        Target("store_and_scoring_share_of_texts", of_texts, _MOST_OVERHEAD, at_most=True),
     ]
     if args.json:
         shown = [{"name": t.name, "value": t.value, "target": t.target, "is_met": t.is_met} for t in targets]
