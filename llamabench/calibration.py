@@ -58,13 +58,14 @@ def bin_confidence(logits: FloatArray, n_bins: int = 5) -> tuple[ConfidenceBin, 
     """Sorts choices between two by how sure they were.
 
     Args:
-        logits: Log-odds of the right one, shape `(n,)`: the other one was chosen where they are below 0. A choice at 0
-            was none, and counts as wrong.
+        logits: Log-odds of the right one, shape `(n,)`: the other one was chosen where they are below 0, and none where
+            they are 0, which stands in no bin.
         n_bins: Bins of equal width between 0.5 and 1; a confidence on a border is in the upper one.
 
     Source:
         The reliability diagram: Guo et al. 2017, arXiv:1706.04599, for the confidence in the choice.
     """
+    logits = logits[logits != 0]
     confidence = sigmoid(np.abs(logits))
     edges = np.linspace(0.5, 1.0, n_bins + 1)
     places = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, n_bins - 1)

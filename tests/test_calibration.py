@@ -43,12 +43,12 @@ def test_bins_by_hand() -> None:
     assert [(round(one.low, 1), round(one.high, 1)) for one in bins] == [
         *((0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.0)),
     ]
-    assert [(one.n, one.n_right) for one in bins] == [(2, 1), (2, 1), (0, 0), (0, 0), (1, 1)]
-    assert bins[0].confidence == pytest.approx((0.55 + 0.5) / 2)
+    assert [(one.n, one.n_right) for one in bins] == [(1, 1), (2, 1), (0, 0), (0, 0), (1, 1)]
+    assert bins[0].confidence == pytest.approx(0.55)
     assert bins[1].confidence == pytest.approx(0.65)
     assert bins[2].confidence is None
-    # |1.05 - 1| + |1.3 - 1| + |0.95 - 1|, over five choices
-    assert calibration_error(bins) == pytest.approx((0.05 + 0.3 + 0.05) / 5)
+    # |0.55 - 1| + |1.3 - 1| + |0.95 - 1|, over four choices
+    assert calibration_error(bins) == pytest.approx((0.45 + 0.3 + 0.05) / 4)
     assert calibration_error(bin_confidence(np.array([]))) is None
 
 

@@ -207,7 +207,10 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
         "Brier score of the margin (0.25 for a coin)", "Brier score of the margin:", "", "number"
     ),
     ("preference", "calibration_error"): MetricWords(
-        "Calibration error of the margin", "Is on average off by", "between how sure it is and how often right"
+        "Calibration error of the margin",
+        "Is on average off by",
+        "between how sure it is and how often right",
+        undefined="every margin is a tie",
     ),
     ("preference", "confirmed"): MetricWords("Margin: how sure and how often right", "Right in", "of pairs"),
     ("preference", "agreement_reward"): MetricWords(
@@ -234,7 +237,10 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
         "Brier score of the DPO reward (0.25 for a coin)", "Brier score of the DPO reward:", "", "number"
     ),
     ("preference", "calibration_error_reward"): MetricWords(
-        "Calibration error of the DPO reward", "Is on average off by", "between how sure it is and how often right"
+        "Calibration error of the DPO reward",
+        "Is on average off by",
+        "between how sure it is and how often right",
+        undefined="every reward is a tie",
     ),
     ("preference", "confirmed_reward"): MetricWords("DPO reward: how sure and how often right", "Right in", "of pairs"),
     ("xstest", "over_refusal"): MetricWords(

@@ -215,7 +215,8 @@ def calibrate(logits: FloatArray, suffix: str, *, tally: Tally, rng: np.random.G
         found.append(tally.metric(f"{name}{suffix}", mean, losses.size, bootstrap_mean_interval(losses, rng), None))
     bins = bin_confidence(logits)
     none = Interval(None, None, f"none: over {len(bins)} bins, and biased upwards where there are few pairs")
-    found.append(tally.metric(f"calibration_error{suffix}", calibration_error(bins), logits.size, none, None))
+    n_chosen = sum(one.n for one in bins)
+    found.append(tally.metric(f"calibration_error{suffix}", calibration_error(bins), n_chosen, none, None))
     for one in bins:
         group = f"confidence {one.low:.1f} to {one.high:.1f}"
         mean_of = Interval(None, None, "none: the mean of what was predicted")

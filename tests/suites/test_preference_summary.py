@@ -124,11 +124,11 @@ def test_margins_are_predictions() -> None:
     assert BETA == 0.1
     assert value(found, "log_loss") == pytest.approx(-(math.log(3 / 4) + math.log(1 / 4) + math.log(1 / 2)) / 3)
     assert value(found, "brier") == pytest.approx((1 / 16 + 9 / 16 + 1 / 4) / 3)
-    assert value(found, "calibration_error") == pytest.approx((abs(2 * 0.75 - 1) + abs(0.5 - 0)) / 3)
+    assert value(found, "calibration_error") == pytest.approx(abs(2 * 0.75 - 1) / 2)
     surest, no_choice = "confidence 0.7 to 0.8", "confidence 0.5 to 0.6"
     assert (value(found, "confirmed", surest), found[surest, "confirmed"].n) == (1 / 2, 2)
     assert value(found, "confidence", surest) == pytest.approx(0.75)
-    assert (value(found, "confirmed", no_choice), value(found, "confidence", no_choice)) == (0, 0.5)
+    assert (found[no_choice, "confirmed"].value, found[no_choice, "confirmed"].n) == (None, 0)
     assert found["confidence 0.9 to 1.0", "confirmed"].value is None
 
 
