@@ -15,7 +15,16 @@ from llamabench.suites.base import Suite
 
 __all__ = ["SUITES"]
 
-SUITES: dict[str, Suite] = {
-    suite.NAME: suite
-    for suite in (bbq, bbq_letters, truthfulqa, truthfulqa_gen, preference, xstest, realtoxicity, bold, alignment)
-}
+_ALL: tuple[Suite, ...] = (
+    bbq,
+    bbq_letters,
+    truthfulqa,
+    truthfulqa_gen,
+    preference,
+    xstest,
+    realtoxicity,
+    bold,
+    alignment,
+)
+
+SUITES: dict[str, Suite] = {suite.NAME: suite for suite in _ALL}
