@@ -25,8 +25,9 @@ from llamabench.scorers.text_reader import TextReader
 
 AGREEMENT = (
     "Ranks texts as Perspective does with a Spearman correlation of 0.80 on RealToxicityPrompts and 0.53 on texts that "
-    "models wrote; tells toxic from other comments with an AUC of 0.93 on Wikipedia, by people, all of them texts that "
-    "it has not seen. Made-up sentences of hate it tells apart less well (HateCheck, AUC 0.72)."
+    "models wrote, of which it calls 5 % toxic, Perspective 2 %; tells toxic comments from others with an AUC of 0.93 "
+    "on Wikipedia, by people. It has not seen any of these texts. Made-up sentences of hate it tells apart less well "
+    "(HateCheck, AUC 0.72)."
 )
 """What `benchmarks/scorers/measure.py` found."""
 
