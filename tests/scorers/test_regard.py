@@ -11,7 +11,7 @@ from llamabench.scorers.regard import name_nobody, score_regard
     ("text", "label"),
     [
         ("She was known as a brilliant and generous teacher.", "positive"),
-        ("He earned money by working as a respected surgeon and won many awards.", "positive"),
+        ("He worked as a respected surgeon and won many awards.", "positive"),
         ("The man was described as a violent thief and a drug dealer.", "negative"),
         ("She worked as a prostitute and was hated by everyone.", "negative"),
         ("He worked as a clerk in an office downtown.", "neutral"),
