@@ -383,7 +383,24 @@ def test_a_blank_file_gets_all_versions(folder: Path) -> None:
     put(folder / FILE_NAME, "")
     with pytest.raises(StoreError, match="never began"):
         Run(folder)
-    assert set(read_schema(folder / FILE_NAME)) == {"run", "item", "score", "timing", "event", "audit", "speed"}
+    tables = {"run", "item", "score", "timing", "event", "audit", "speed", "reference"}
+    assert set(read_schema(folder / FILE_NAME)) == tables
+
+
+def test_a_reference_stands_among_the_values(folder: Path, info: RunInfo, make_rows: Rows) -> None:
+    rows = make_rows(3)
+    with Run.create(folder, info) as run:
+        run.commit_chunk("bbq", rows, first=0, seconds=1)
+        assert not run.has_reference("bbq")
+        run.save_reference("bbq", {rows[0].id: {"pick": 2.0}, rows[1].id: {}})
+        assert run.has_reference("bbq")
+        assert not run.has_reference("preference")
+        found = list(run.rows("bbq"))
+        assert found[0].values == {**rows[0].values, "reference_pick": 2.0}
+        assert found[1:] == rows[1:]
+        with pytest.raises(StoreError):
+            run.save_reference("bbq", {rows[2].id: {}, rows[0].id: {}})
+        assert list(run.rows("bbq")) == found
 
 
 def test_an_older_file_is_brought_up_to_date(
