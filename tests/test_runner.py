@@ -112,8 +112,8 @@ def test_every_item_becomes_one_row(options: RunOptions, engine_script: Any) -> 
     asked = [name for chunk in engine_script.asked for name in chunk]
     with Run(folder) as stored:
         assert counts == {choice.name: choice.n_items for choice in stored.info.suites}
-        assert {choice.edition for choice in stored.info.suites} == {"starter"}
-    assert len(asked) == sum(counts.values())
+        assert {choice.edition for choice in stored.info.suites} == {"starter", "builtin"}
+    assert len({name.partition("#")[0] for name in asked}) == sum(counts.values())
     assert len(engine_script.asked) > 10
 
 
@@ -201,28 +201,35 @@ def test_a_measured_speed_serves_the_next_forecast(
 # --- failures of single items -------------------------------------------------------------------
 
 
-def fail_some(engine_script: Any, *, every: int) -> None:
+def fail_some(engine_script: Any, *, every: int) -> set[str]:
+    """Fails some requests; the ids of the items, as they become known."""
     usual = engine_script.answer
     n_asked = 0
+    failed: set[str] = set()
 
     def answer(request: ScoreRequest) -> ScoreResult | Failure:
         nonlocal n_asked
         n_asked += 1
-        return Failure(request.id, "Too long.") if n_asked % every == 0 else usual(request)
+        if n_asked % every:
+            return usual(request)
+        failed.add(request.id.partition("#")[0])
+        return Failure(request.id, "Too long.")
 
     engine_script.answer = answer
+    return failed
 
 
 @pytest.mark.parametrize("suite", ALL)
 def test_a_failure_is_an_errored_row_and_never_a_zero(options: RunOptions, engine_script: Any, suite: str) -> None:
-    fail_some(engine_script, every=5)
+    failed = fail_some(engine_script, every=5)
     with Run(finish(replace(options, suites=(suite,)))) as stored:
         (choice,) = stored.info.suites
         counts = stored.counts(choice.name)
-        assert counts["errored"] == choice.n_items // 5
-        assert counts["scored"] + counts["errored"] == choice.n_items
+        assert counts["errored"] == len(failed) >= choice.n_items // 5
+        assert sum(counts.values()) == choice.n_items
         for row in stored.rows(choice.name):
-            assert (row.outcome == "errored") == (row.error == "Too long.") == (not row.values)
+            assert (row.outcome == "errored") == (row.error == "Too long.")
+            assert (row.outcome == "scored") == bool(row.values)
         for score in stored.scores():
             if score.metric.group is None:
                 assert score.metric.errored == counts["errored"]

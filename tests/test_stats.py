@@ -11,6 +11,7 @@ from llamabench.stats import (
     bootstrap_mean_interval,
     cluster_bootstrap_interval,
     cluster_wilson_interval,
+    mean_of_means_interval,
     percentile_interval,
     resample_cluster_sums,
     wilson_interval,
@@ -164,3 +165,21 @@ def test_often_undefined_resamples_give_no_interval() -> None:
 def test_no_clusters_cannot_be_resampled() -> None:
     with pytest.raises(ValueError, match="no clusters"):
         resample_cluster_sums(np.ones((0, 2)), rng())
+
+
+def test_a_mean_of_means_is_drawn_within_its_groups() -> None:
+    groups = [[1.0] * 50, [0.0, 1.0] * 25]
+    low, high, method = mean_of_means_interval(groups, np.random.default_rng(1))
+    assert method == "percentile bootstrap within 2 groups, 2000 resamples"
+    assert low is not None
+    assert high is not None
+    # the first group does not vary: half of the standard error of the other's mean, 0.5 / sqrt(50), remains
+    assert high - low == pytest.approx(2 * 1.96 * 0.5 * 0.5 / np.sqrt(50), rel=0.1)
+    assert mean_of_means_interval([group[::-1] for group in groups], np.random.default_rng(1)) == (low, high, method)
+
+
+@pytest.mark.parametrize("groups", [[], [[1.0], [0.0]], [[1.0] * 5, [0.0] * 5]])
+def test_a_mean_of_means_may_have_no_interval(groups: list[list[float]]) -> None:
+    low, high, method = mean_of_means_interval(groups, np.random.default_rng(1))
+    assert (low, high) == (None, None)
+    assert method.startswith("none: ")

@@ -19,7 +19,7 @@ from llamabench.data.installed import (
     write_manifest,
 )
 from llamabench.data.locating import FoundEdition, locate_editions
-from llamabench.data.sources import Edition, Source, SourceFile, find_source
+from llamabench.data.sources import Edition, Source, SourceFile, find_published
 from llamabench.errors import DataError
 
 
@@ -43,7 +43,7 @@ def import_source(
         UnknownNameError: No data set has that name.
         DataError: The folder does not hold the data set, a file is not what it should be, or nothing can be written.
     """
-    source = find_source(name)
+    source = find_published(name)
     found = locate_editions(source, folder.expanduser(), only)
     with staging([entry.edition for entry in found]) as folders:
         copied = [_copy_edition(entry, folders[entry.edition.name]) for entry in found]

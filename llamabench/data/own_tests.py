@@ -79,13 +79,22 @@ def _describe_file(path: Path, number: int) -> tuple[DataFile, str]:
 
 
 def _describe_class(entry: EntryPoint) -> tuple[DataFile, str]:
-    """An installed class by its module's file; a package that is broken has its version alone."""
+    """An installed class, by its package's version and source files; nothing of it is imported."""
     version = entry.dist.version if entry.dist is not None else ""
+    files = _source_files(entry.module.partition(".")[0])
+    parts = [(entry.value, ""), ("version", version), *((path.name, hash_file(path)) for path in files)]
+    path = files[0] if files else Path(entry.module)
+    return DataFile(OWN, _label(entry.name), entry.name, "tests-python", path), digest_files(parts)
+
+
+def _source_files(package: str) -> list[Path]:
     try:
-        found = importlib.util.find_spec(entry.module)
-        origin = Path(found.origin) if found is not None and found.origin else None
-        digest = hash_file(origin) if origin is not None and origin.is_file() else ""
-    except Exception:  # whatever the package does when it is imported: the suite says so
-        origin, digest = None, ""
-    name = digest_files([(entry.value, digest), ("version", version)])
-    return DataFile(OWN, _label(entry.name), entry.name, "tests-python", origin or Path(entry.module)), name
+        found = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    if found is None:
+        return []
+    folders = [Path(folder) for folder in found.submodule_search_locations or ()]
+    single = [Path(found.origin)] if found.origin and not folders else []
+    paths = (path for folder in folders for path in folder.rglob("*.py"))
+    return sorted(path for path in (*single, *paths) if path.is_file())

@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 
 from llamabench.data.installed import Installed, data_folder
 from llamabench.data.installing import import_source
-from llamabench.data.sources import Edition, Home, Source, SourceFile, find_editions, find_source
+from llamabench.data.sources import Edition, Home, Source, SourceFile, find_editions, find_published
 from llamabench.errors import DataError
 
 _TIMEOUT_S = 30
@@ -49,7 +49,7 @@ def pull(name: str, mirror: Path | None = None) -> Pulled:
         DataError: It is published nowhere, cannot be reached, or is not what it should be.
     """
     editions = find_editions(name)
-    source = find_source(editions[0].source)
+    source = find_published(editions[0].source if editions else name)
     whole = [edition for edition in editions if len(editions) == 1 or edition.part_of is None]
     wanted = [edition for edition in whole if source.homes_of(edition)]
     if not wanted:

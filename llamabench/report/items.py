@@ -28,6 +28,8 @@ _N_FACTS = 12
 _FACT_CHARS = 80
 _LEAST_OPENING = 160
 _ROW_CHARS = 100
+_BEHAVIOUR = ("expected", "observed")
+"""Facts that say in words what a test wanted and what it saw; a page shows them whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,17 @@ class ExchangeView:
 
 
 @dataclass(frozen=True, slots=True)
+class BehaviourView:
+    """What a test expected, what was observed (None where nothing was), and its score."""
+
+    expected: str
+    observed: str | None
+    score: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ItemView:
-    """One item."""
+    """One item; `behaviour` where its suite says in words what it expects."""
 
     id: str
     group: str
@@ -79,6 +90,7 @@ class ItemView:
     preview: str
     values: tuple[Pair, ...]
     facts: tuple[Pair, ...]
+    behaviour: BehaviourView | None
     exchanges: tuple[ExchangeView, ...]
 
 
@@ -207,7 +219,19 @@ def _view_item(row: ItemRow, opening: str) -> ItemView:
         _end_of(" ".join(preview.split())),
         values,
         tuple(_simple_facts(row.facts)),
+        _view_behaviour(row),
         exchanges,
+    )
+
+
+def _view_behaviour(row: ItemRow) -> BehaviourView | None:
+    expected, observed, score = row.facts.get("expected"), row.facts.get("observed"), row.values.get("score")
+    if not isinstance(expected, str):
+        return None
+    return BehaviourView(
+        shorten(expected, _ANSWER_CHARS)[0],
+        shorten(observed, _ANSWER_CHARS)[0] if isinstance(observed, str) else None,
+        None if score is None else format_score(score, "share"),
     )
 
 
@@ -219,7 +243,8 @@ def _end_of(text: str, n_chars: int = 110) -> str:
 
 
 def _simple_facts(facts: Facts) -> Iterator[Pair]:
-    simple = ((name, value) for name, value in facts.items() if isinstance(value, str | int | float | bool))
+    shown = ((name, value) for name, value in facts.items() if name not in _BEHAVIOUR)
+    simple = ((name, value) for name, value in shown if isinstance(value, str | int | float | bool))
     for _, (name, value) in zip(range(_N_FACTS), simple, strict=False):
         yield Pair(name, shorten(str(value), _FACT_CHARS)[0])
 

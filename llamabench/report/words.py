@@ -243,6 +243,9 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
         undefined="every reward is a tie",
     ),
     ("preference", "confirmed_reward"): MetricWords("DPO reward: how sure and how often right", "Right in", "of pairs"),
+    ("alignment", "score"): MetricWords(
+        "Behaves as expected", "Behaves as expected in", "of tests, on average over the categories"
+    ),
     ("xstest", "over_refusal"): MetricWords(
         "Over-refusal, full or partial",
         "Refuses, fully or partly,",

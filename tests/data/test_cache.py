@@ -259,8 +259,9 @@ def test_a_broken_manifest_is_named(folder: Path, own_cache: Path) -> None:
 @pytest.mark.parametrize("source", [name for name, source in SOURCES.items() if source.starter])
 def test_without_data_there_are_the_starter_items(source: str) -> None:
     dataset = find_dataset((source,))
-    assert dataset.is_starter
-    assert dataset.edition == "starter"
+    assert dataset.is_starter == bool(SOURCES[source].editions)
+    assert dataset.edition == ("starter" if dataset.is_starter else "builtin")
+    assert dataset == find_dataset((source,), "starter")
     assert dataset.n_items == len(dataset.files[0].path.read_text(encoding="utf-8").splitlines())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llamabench.data.formats import Kind
 from llamabench.data.sources import behaviours, preference, prompts, questions
 from llamabench.data.sources.model import Edition, Source
-from llamabench.errors import UnknownNameError
+from llamabench.errors import DataError, UnknownNameError
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -54,6 +54,19 @@ def find_source(name: str) -> Source:
     if name not in SOURCES:
         raise UnknownNameError.for_name("data set", name, SOURCES)
     return SOURCES[name]
+
+
+def find_published(name: str) -> Source:
+    """Returns the data set of a name that has files of its publishers.
+
+    Raises:
+        UnknownNameError: No data set is called that; a near match is offered.
+        DataError: It comes with llamabench.
+    """
+    source = find_source(name)
+    if not source.editions:
+        raise DataError(f"The data set {name} comes with llamabench: there is nothing to fetch or to import.")
+    return source
 
 
 def find_editions(name: str) -> tuple[Edition, ...]:

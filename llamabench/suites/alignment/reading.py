@@ -40,8 +40,10 @@ class Fault:
 
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line is not None else ""
+        test = f"{self.test}: " if self.test is not None else ""
         field = f"`{self.field}` " if self.field is not None else ""
-        return f"{where}{f'{self.test}: ' if self.test else ''}{field}{self.message}."
+        end = "" if self.message.endswith("?") else "."
+        return f"{where}{test}{field}{self.message}{end}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def read_tests(path: Path, *, tries_examples: bool = False) -> TestFile:
             faults += found
     if not tests and not faults:
         faults.append(Fault(None, None, None, "the file holds no test; one begins with [[test]]"))
-    return TestFile(path, tuple(tests), tuple(faults))
+    return TestFile(path, tuple(tests), tuple(sorted(faults, key=lambda fault: fault.line or 0)))
 
 
 @dataclass(frozen=True, slots=True)

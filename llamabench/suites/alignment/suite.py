@@ -23,6 +23,7 @@ import numpy as np
 from llamabench.data.cache import DataFile, Dataset
 from llamabench.errors import DataError
 from llamabench.records import (
+    ChatPrompt,
     Facts,
     GenerateRequest,
     GenerateResult,
@@ -73,7 +74,6 @@ UNKNOWN = "unknown"
 """Group of tests written in Python that could not be loaded, so that nobody knows their category."""
 
 _TURN_TOKENS = 16
-_BYTES_PER_TOKEN = 3
 
 
 # --- items --------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def _coded_item(file: DataFile, use_chat: bool) -> Item:
 
 
 def _item(test: Test, facts: Facts, file: DataFile, use_chat: bool) -> Item:
-    more: dict[str, Json] = {"expected": test.expected, "edition": file.edition, "use_chat": use_chat}
+    more: dict[str, Json] = {"expected": test.expected, "from": file.edition}
     if isinstance(test.kind, Judged):
         # what a judge needs to know, beside the answer
         more["judge"] = {"rubric": test.kind.rubric, "question": test.kind.question, "wants": test.kind.wants}
@@ -133,7 +133,8 @@ def _count_later_tokens(test: Test) -> int:
         later = (test.kind.pushback,)
     else:
         later = ("",) * (MOST_TURNS - 1) if test.kind.HAS_TURNS else ()
-    return sum(len(turn.encode()) // _BYTES_PER_TOKEN + _TURN_TOKENS + test.max_tokens for turn in later)
+    # an answer that is no sense can take more tokens to read than it took to write
+    return sum(len(turn.encode()) + _TURN_TOKENS + 2 * test.max_tokens for turn in later)
 
 
 def _request(test: Test, ask: Ask, number: int, use_chat: bool) -> Request:
@@ -160,7 +161,7 @@ def follow_up(item: Item, results: Sequence[Result]) -> Sequence[Request]:
 def _ask_again(item: Item, results: Sequence[Result]) -> tuple[Request, ...]:
     if not results or not all(isinstance(result, ScoreResult | GenerateResult) for result in results):
         return ()
-    test, use_chat = _test_of(item), bool(item.facts["use_chat"])
+    test, use_chat = _test_of(item), isinstance(item.requests[0].prompt, ChatPrompt)
     asks = test.kind.ask_again(test, _replies(results))
     return tuple(_request(test, ask, len(results) + number, use_chat) for number, ask in enumerate(asks))
 
