@@ -19,18 +19,19 @@ def audit_suite(stored: Run, task: Task, asker: Asker, n_items: int, *, advance:
     """Scores some items again with an asker that shares nothing, and stores how far the numbers are apart.
 
     Args:
-        stored: The run, all items of the suite stored.
+        stored: The run; items that it does not hold are left out, and a suite of which it holds none.
         task: The suite and its items.
         asker: Asks for one sequence at a time.
         n_items: Items to draw, by the run's seed.
         advance: Told the name of what goes on and `n_done`, `n_total` and `tokens_per_s`.
     """
     suite = task.suite
-    if any(one.suite == suite.NAME for one in stored.audits()):
+    done = stored.done_ids(suite.NAME)
+    if not done or any(one.suite == suite.NAME for one in stored.audits()):
         return
     rng = np.random.default_rng([stored.info.seed, *suite.NAME.encode(), 2])
     task = replace(task, winners_only=False)  # the check of what was pruned
-    places = [place for place, item in enumerate(task.items()) if _can_be_audited(item)]
+    places = [place for place, item in enumerate(task.items()) if item.id in done and _can_be_audited(item)]
     drawn = [places[index] for index in audit.draw_places(len(places), n_items, rng)]
     items = list(selection.pick(task.items(), drawn))
     wanted = {item.id for item in items}

@@ -83,6 +83,8 @@ def find_misfit(other: RunInfo, info: RunInfo, choice: SuiteChoice) -> str | Non
         return f"it has not run {choice.name}"
     if (mine.edition, mine.data_sha256, mine.version) != (choice.edition, choice.data_sha256, choice.version):
         return f"its {choice.name} is {_name_data(mine)}, not {_name_data(choice)}"
+    if any(end.suite == choice.name for end in other.ends):
+        return f"a budget ended its {choice.name} early"
     if mine.winners_only:
         return f"it has scored only the winners of {choice.name}"
     if other.chat_template_sha256 != info.chat_template_sha256:

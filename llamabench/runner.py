@@ -6,19 +6,17 @@ import contextlib
 import hashlib
 import itertools
 import json
-import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from llamabench import __version__, selection
-from llamabench.asking import score_chunks
 from llamabench.auditing import audit_suite
 from llamabench.benching import bench_run
+from llamabench.budget import Watch, can_be_precise, may_go_on
 from llamabench.data.cache import Dataset
 from llamabench.data.own_tests import find_with_tests, takes_tests
 from llamabench.demand import measure_demand
@@ -31,35 +29,22 @@ from llamabench.hardware.planner import NO_OVERRIDES
 from llamabench.hardware.planning import make_plan
 from llamabench.opening import open_measured
 from llamabench.records import (
-    Item,
+    Budget,
     Machine,
     ModelFacts,
     Overrides,
     Plan,
     RunInfo,
-    Score,
     StrategyName,
     SuiteChoice,
 )
 from llamabench.reference import find_reference, read_fingerprint, take_reference
-from llamabench.results.signature import make_signature
+from llamabench.results.folders import name_folders
 from llamabench.results.store import Run, holds_run, now
 from llamabench.selection import Task
+from llamabench.suite_runs import Progress, run_suites, summarise_suite
 from llamabench.suites import SUITES
 from llamabench.suites.base import Suite
-
-
-class Progress(Protocol):
-    """Told how a run goes."""
-
-    def begin(self, run: Run) -> None:
-        """The run's folder is there and its plan is made."""
-
-    def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
-        """Items of a suite are stored; speed in decoded tokens per second, None when none were decoded now."""
-
-    def note(self, text: str) -> None:
-        """Something went wrong and was got over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +69,7 @@ class RunOptions:
         reference: Model file, or folder of a finished run, to compare with; None for none.
         watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
         overrides: What is decided of the plan.
+        budget: What is to end the run before all items are done, None for nothing.
     """
 
     model: Path
@@ -103,6 +89,7 @@ class RunOptions:
     reference: Path | None = None
     watchdog_s: float | None = None
     overrides: Overrides = NO_OVERRIDES
+    budget: Budget | None = None
 
 
 def run(options: RunOptions, progress: Progress) -> Run:
@@ -114,9 +101,10 @@ def run(options: RunOptions, progress: Progress) -> Run:
     Raises:
         LlamabenchError: With what was stored before still there, and the same command going on from it.
     """
+    began = time.perf_counter()
     found = _find_suites(options.suites, options.tests)
     _refuse_what_is_useless(options, [suite for suite, _ in found])
-    stored = _score(options, found, progress)
+    stored = _score(options, found, progress, began=began)
     try:
         if options.reference is not None:
             _add_reference(stored, options, progress)
@@ -133,8 +121,15 @@ def _refuse_what_is_useless(options: RunOptions, suites: Sequence[Suite]) -> Non
         raise LlamabenchError(
             f"--winners-only saves nothing for these suites: their answers are short. Of use: {able}."
         )
+    if options.budget is not None and options.budget.precision and not any(map(can_be_precise, suites)):
+        able = ", ".join(name for name, suite in SUITES.items() if can_be_precise(suite))
+        raise LlamabenchError(
+            f"--precision ends none of these suites: their first score is no mean over items. Of use: {able}."
+        )
     if options.reference is None:
         return
+    if options.budget is not None:
+        raise LlamabenchError("--reference needs both models asked the same: run it with --limit in place of a budget.")
     if not any(suite.REFERENCE_METRICS for suite in suites):
         able = ", ".join(name for name, suite in SUITES.items() if suite.REFERENCE_METRICS)
         raise LlamabenchError(f"--reference says nothing about these suites. Of use: {able}.")
@@ -142,7 +137,7 @@ def _refuse_what_is_useless(options: RunOptions, suites: Sequence[Suite]) -> Non
         raise LlamabenchError("--reference needs whole answers scored: run it without --winners-only.")
 
 
-def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress: Progress) -> Run:
+def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress: Progress, *, began: float) -> Run:
     """Asks the model everything; all but the last word of the run, which is the caller's."""
     model = read_model(options.model)
     with Engine(model.path, chat_template=options.chat_template, watchdog_s=options.watchdog_s) as engine:
@@ -157,8 +152,8 @@ def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress
             if options.is_benched:
                 bench_run(stored, engine, say=progress.note)
             asker = _make_asker(stored, engine, progress)
-            for task in tasks:
-                _run_suite(stored, task, asker, progress)
+            watch = Watch(time.perf_counter, began - sum(stored.timings().values()), options.budget)
+            run_suites(stored, tasks, asker, progress, watch=watch)
             if options.n_audited:
                 exact = _make_asker(stored, engine, progress, strategy="single")
                 for task in tasks:
@@ -198,7 +193,8 @@ def _find_suites(names: Sequence[str], tests: Sequence[Path]) -> list[tuple[Suit
 
 def _choose(suite: Suite, dataset: Dataset, options: RunOptions, *, use_chat: bool) -> Task:
     rng = np.random.default_rng([options.seed, *suite.NAME.encode()])
-    task = selection.choose_task(suite, dataset, limit=options.limit, rng=rng, use_chat=use_chat)
+    choose = selection.choose_task if options.budget is None else selection.arrange_task
+    task = choose(suite, dataset, limit=options.limit, rng=rng, use_chat=use_chat)
     return replace(task, winners_only=options.winners_only and bool(suite.WINNER_METRICS))
 
 
@@ -211,15 +207,18 @@ def _open_run(
     machine, absence = _look_around(options.overrides.rpc_servers)
     choices = tuple(task.choice for task in tasks)
     run_id = _run_id(options, model, machine, choices=choices, template=template)
-    existing = list(itertools.takewhile(holds_run, _folders(options.out, model, run_id)))
-    stored = None if options.resume is False else _find_unfinished(existing)
+    existing = list(itertools.takewhile(holds_run, name_folders(options.out, model.path, run_id)))
+    stored = None if options.resume is False else _find_unfinished(existing, options.budget)
     if stored is None and options.resume:
         raise StoreError(f"There is no unfinished run of this command in {options.out}. Run without --resume.")
     with contextlib.ExitStack() as undo:
         if stored is not None:
             undo.callback(stored.close)
             if stored.has_items:
-                stored.add_event("resumed", "The run was cut short and went on from the last stored chunk.")
+                how = "went on with more of a budget" if stored.is_finished else "was cut short and went on"
+                stored.reopen()
+                stored.replace_info(replace(stored.info, budget=options.budget, ends=()))
+                stored.add_event("resumed", f"The run {how} from the last stored chunk.")
                 undo.pop_all()
                 return stored
         if absence is not None:
@@ -242,10 +241,11 @@ def _open_run(
             use_chat=template is not None,
             chat_template_sha256=template,
             is_demo=options.is_demo,
+            budget=options.budget,
         )
         if stored is None:
             # the folder is tried before the model is loaded: better to fail in the first second
-            free = next(itertools.islice(_folders(options.out, model, run_id), len(existing), None))
+            free = next(itertools.islice(name_folders(options.out, model.path, run_id), len(existing), None))
             stored = undo.enter_context(Run.create(free, info))
         measured = open_with_less(
             engine, plan, lambda plan: open_measured(plan, info, engine, note=stored.add_event), note=stored.add_event
@@ -263,10 +263,10 @@ def _look_around(rpc_servers: Sequence[str]) -> tuple[Machine, ServerError | Non
         return read_machine(), exc
 
 
-def _find_unfinished(folders: Sequence[Path]) -> Run | None:
+def _find_unfinished(folders: Sequence[Path], budget: Budget | None) -> Run | None:
     for folder in folders:
         stored = Run(folder)
-        if not stored.is_finished:
+        if not stored.is_finished or may_go_on(stored.info, budget):
             stored.claim()
             return stored
         stored.close()
@@ -292,6 +292,8 @@ def _run_id(
         template,
         [options.is_exact, options.n_audited],
         *([read_fingerprint(options.reference)] if options.reference is not None else []),
+        # how large a budget is decides how far a run goes, not what it is: with more of it, it goes on
+        *(["drawn"] if options.budget is not None else []),
         *(["winners only"] if any(choice.winners_only for choice in choices) else []),
         *(one.sha256 for choice in choices for one in choice.scorers),
         *([asdict(options.overrides)] if options.overrides != NO_OVERRIDES else []),
@@ -299,15 +301,7 @@ def _run_id(
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def _folders(out: Path, model: ModelFacts, run_id: str) -> Iterator[Path]:
-    """Where this run may lie: a second run of the same command gets a folder of its own."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(model.path).stem).strip("-.")[:80] or "model"
-    yield out / f"{stem}-{run_id[:8]}"
-    for number in itertools.count(2):
-        yield out / f"{stem}-{run_id[:8]}-{number}"
-
-
-# --- one suite ----------------------------------------------------------------------------------
+# --- asking -------------------------------------------------------------------------------------
 
 
 def _make_asker(stored: Run, engine: Engine, progress: Progress, *, strategy: StrategyName | None = None) -> Asker:
@@ -324,33 +318,6 @@ def _make_asker(stored: Run, engine: Engine, progress: Progress, *, strategy: St
     return Asker(engine, plan, note=note, replan=replan)
 
 
-def _run_suite(stored: Run, task: Task, asker: Asker, progress: Progress) -> None:
-    name = task.suite.NAME
-    done = stored.done_ids(name)
-    n_total = len(task.chosen)
-    n_done = len(done)
-    progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=None)
-    started = time.perf_counter()
-    for first, rows, n_decoded in score_chunks(
-        task.suite, _missing_chunks(task, stored.info.plan, done), asker, seed=stored.info.seed
-    ):
-        seconds = time.perf_counter() - started
-        stored.commit_chunk(name, rows, first=first, seconds=seconds)
-        started = time.perf_counter()
-        n_done += len(rows)
-        progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=n_decoded / max(seconds, 1e-9))
-    _summarise(stored, task.suite)
-
-
-def _missing_chunks(task: Task, plan: Plan, done: set[str]) -> Iterator[tuple[int, list[Item]]]:
-    """Chunks with items that are not stored. A chunk is stored whole or not at all."""
-    first = 0
-    for items in selection.cut_chunks(task.items(), plan.chunk_tokens):
-        if any(item.id not in done for item in items):
-            yield first, items
-        first += len(items)
-
-
 # --- a reference model --------------------------------------------------------------------------
 
 
@@ -362,7 +329,7 @@ def _add_reference(stored: Run, options: RunOptions, progress: Progress) -> None
     with found or run(_ask_the_same(options, stored.info, choices), progress) as reference:
         take_reference(stored, reference, choices)
     for choice in choices:
-        _summarise(stored, SUITES[choice.name])
+        summarise_suite(stored, SUITES[choice.name])
 
 
 def _ask_the_same(options: RunOptions, info: RunInfo, choices: Sequence[SuiteChoice]) -> RunOptions:
@@ -380,18 +347,3 @@ def _ask_the_same(options: RunOptions, info: RunInfo, choices: Sequence[SuiteCho
         is_benched=False,
         reference=None,
     )
-
-
-# --- scores -------------------------------------------------------------------------------------
-
-
-def _summarise(stored: Run, suite: Suite) -> None:
-    info = stored.info
-    choice = next(choice for choice in info.suites if choice.name == suite.NAME)
-    signatures = {uses: make_signature(info, choice, uses_reference=uses) for uses in (False, True)}
-    rng = np.random.default_rng([info.seed, *suite.NAME.encode(), 1])
-    metrics = suite.summarise(stored.rows(suite.NAME), rng)
-    if choice.winners_only:
-        metrics = [metric for metric in metrics if metric.name in suite.WINNER_METRICS]
-    scores = [Score(suite.NAME, metric, signatures[metric.name in suite.REFERENCE_METRICS]) for metric in metrics]
-    stored.save_scores(suite.NAME, scores)

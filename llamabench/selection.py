@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from llamabench.arranging import Arrangement, Spool, arrange_items
 from llamabench.data.cache import Dataset
 from llamabench.engine.packing import shared_length
 from llamabench.records import Item, Request, ScoreRequest, SuiteChoice
@@ -17,6 +19,11 @@ from llamabench.suites.base import Suite
 
 _MOST_KEPT = 1000
 """Chosen items of a suite that are kept in memory; of more than that, each pass reads the data again."""
+
+_N_WEIGHED = 256
+"""Items whose texts tell how large a suite is."""
+_COST_OF_WRITING = 10
+"""Tokens that are read in the time that it takes to write one, where many texts are written side by side."""
 
 BYTES_PER_TOKEN = 4
 """Rough size of a token in English text; only chunk sizes depend on it."""
@@ -76,27 +83,46 @@ class Task:
     Attributes:
         suite: The suite.
         dataset: Its data.
-        chosen: Places of the items in the data, ascending.
+        chosen: Places of the items in the data, in the order in which they are asked: ascending, or as arranged.
         use_chat: Whether conversations go through the model's chat template.
-        kept: The items themselves, where they are few enough to be kept.
+        kept: The items themselves by ascending place, where they are few enough to be kept, or not asked in that order.
         winners_only: Whether only the likeliest continuation of each request is asked for.
+        arrangement: The order of all items of the data of which `chosen` is the beginning, where a budget may end it.
     """
 
     suite: Suite
     dataset: Dataset
     chosen: tuple[int, ...]
     use_chat: bool
-    kept: tuple[Item, ...] | None = None
+    kept: Sequence[Item] | None = None
     winners_only: bool = False
+    arrangement: Arrangement | None = None
 
     def items(self) -> Iterator[Item]:
         """The items, in order, as they are to be asked."""
-        items = self.read() if self.kept is None else iter(self.kept)
+        items = self.read() if self.kept is None else self._visit(self.kept)
         return map(_ask_for_winners, items) if self.winners_only else items
 
     def read(self) -> Iterator[Item]:
-        """Reads the items from the data."""
-        return pick(self.suite.items(self.dataset, use_chat=self.use_chat), self.chosen)
+        """Reads the items from the data, by ascending place."""
+        return pick(self.suite.items(self.dataset, use_chat=self.use_chat), sorted(self.chosen))
+
+    def _visit(self, kept: Sequence[Item]) -> Iterator[Item]:
+        return (kept[number] for number in np.argsort(np.argsort(self.chosen)).tolist())
+
+    def missing_chunks(self, chunk_tokens: int, done: set[str]) -> Iterator[tuple[int, list[Item]]]:
+        """Chunks with items that are not stored, and the place of the first. A chunk is stored whole or not at all."""
+        first = 0
+        for items in cut_chunks(self.items(), chunk_tokens):
+            if any(item.id not in done for item in items):
+                yield first, items
+            first += len(items)
+
+    def estimate_cost(self) -> float:
+        """How much work the items are, about, in tokens to read: tells small suites from large ones."""
+        requests = [one for item in itertools.islice(self.items(), _N_WEIGHED) for one in item.requests]
+        cost = sum(request_size(one) / BYTES_PER_TOKEN + generated_tokens(one) * _COST_OF_WRITING for one in requests)
+        return cost * max(len(self.chosen) / _N_WEIGHED, 1)
 
     @property
     def choice(self) -> SuiteChoice:
@@ -136,6 +162,27 @@ def choose_task(suite: Suite, dataset: Dataset, *, limit: int | None, rng: np.ra
     task = Task(suite, dataset, tuple(choose_items(groups, limit, rng)), use_chat)
     # to read a large data set again for a few of its items takes seconds
     return replace(task, kept=tuple(task.read())) if len(task.chosen) <= _MOST_KEPT else task
+
+
+def arrange_task(
+    suite: Suite, dataset: Dataset, *, limit: int | None, rng: np.random.Generator, use_chat: bool
+) -> Task:
+    """Chooses items of a suite as `choose_task` does, in an order in which they may end anywhere.
+
+    Args:
+        suite: The suite.
+        dataset: Its data.
+        limit: How many to choose; None for all.
+        rng: Source of randomness.
+        use_chat: Whether conversations go through the model's chat template.
+
+    Raises:
+        DataError: A row of the data is not as it should be.
+    """
+    arrangement = arrange_items(suite.items(dataset, use_chat=use_chat), suite.MEAN_METRICS, rng)
+    task = Task(suite, dataset, arrangement.order[:limit], use_chat, arrangement=arrangement)
+    kept = tuple(task.read()) if len(task.chosen) <= _MOST_KEPT else Spool(task.read())
+    return replace(task, kept=kept)
 
 
 def request_size(request: Request) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -86,17 +86,22 @@ def stratified_sequence_interval(
     radius = math.log(2 / (1 - confidence)) + float(np.sum(spread * (-np.log1p(-bets) - bets)))
     stakes = bets * scaled.scale
     middle = float(np.sum(stakes * (scaled.values + scaled.before / scaled.n_left)))
-    rates = np.bincount(draws.strata, stakes / scaled.n_left, len(pool))
-    seen = np.bincount(draws.strata, scaled.values, len(pool))
-    left = np.array([stratum.n_items for stratum in pool]) - np.bincount(draws.strata, draws.sizes, len(pool))
-    room = np.maximum(left, 0) / largest
+    rates, seen, n_seen = (
+        _sum_by_stratum(draws, column, pool) for column in (stakes / scaled.n_left, scaled.values, draws.sizes)
+    )
+    most = seen + np.maximum([stratum.n_items for stratum in pool] - n_seen, 0) / largest
     gains = weights * largest
-    high = gains @ seen + _most_gain(gains, rates, room, middle + radius - rates @ seen)
-    low = gains @ (seen + room) - _most_gain(gains, rates, room, rates @ (seen + room) - middle + radius)
+    high = gains @ seen + _most_gain(gains, rates, most - seen, middle + radius - float(rates @ seen))
+    low = gains @ most - _most_gain(gains, rates, most - seen, float(rates @ most) - middle + radius)
     method = (
         f"empirical-Bernstein confidence sequence for the score of all {n_items:,} items, valid under repeated looking"
     )
     return Interval(float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), method)
+
+
+def _sum_by_stratum(draws: Draws, column: npt.NDArray[Any], pool: Sequence[Stratum]) -> FloatArray:
+    sums: FloatArray = np.bincount(draws.strata, column, len(pool)).astype(np.float64)
+    return sums
 
 
 def _scale(draws: Draws, weights: FloatArray, n_draws: IntArray, largest: int) -> _Scaled:

@@ -6,6 +6,8 @@ import re
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", re.IGNORECASE)
 
+_DURATION = re.compile(r"(?=\d)(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.IGNORECASE)
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -48,6 +50,24 @@ def parse_bytes(text: str) -> int | None:
         return None
     power = "KMGT".index((match[2] or "G").upper()) + 1
     return int(float(match[1]) * 1024**power)
+
+
+def parse_duration(text: str) -> float | None:
+    """Reads a length of time as people write it: hours, minutes and seconds, each with its unit.
+
+    >>> parse_duration("90s"), parse_duration("20m"), parse_duration("1h 30m"), parse_duration("20")
+    (90.0, 1200.0, 5400.0, None)
+
+    Args:
+        text: Numbers of 0 or more, with their units, the largest first.
+
+    Returns:
+        Seconds, None where the text is no length of time.
+    """
+    match = _DURATION.fullmatch("".join(text.split()))
+    if match is None:
+        return None
+    return sum(float(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True))
 
 
 def format_part(part: int, whole: int) -> str:

@@ -17,7 +17,7 @@ from llamabench.errors import DataError, EngineError, LlamabenchError, ModelFile
 from llamabench.hardware.forecast import forecast_plan
 from llamabench.hardware.rates import host_key
 from llamabench.hardware.speed import SpeedMemory
-from llamabench.records import Demand, Failure, PackSpeed, Scored, ScoreRequest, ScoreResult
+from llamabench.records import Demand, Failure, PackSpeed, Scored, ScoreRequest, ScoreResult, Standing
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 from llamabench.suites import SUITES
@@ -32,9 +32,13 @@ class Watcher:
         self.begun: list[Path] = []
         self.notes: list[str] = []
         self.steps: list[tuple[str, int, int]] = []
+        self.standings: list[Standing] = []
 
     def begin(self, run: Run) -> None:
         self.begun.append(run.folder)
+
+    def stand(self, standing: Standing) -> None:
+        self.standings.append(standing)
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
         self.steps.append((suite, n_done, n_total))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from llamabench.records import Overrides
-from llamabench.units import parse_bytes
+from llamabench.units import parse_bytes, parse_duration
 
 _ALL = 1 << 20
 _KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
@@ -24,6 +24,16 @@ def read_size(_context: click.Context, _option: click.Parameter, text: str | Non
     if size is None:
         raise click.BadParameter(f"{text!r} is no size. Write 8G, 7.5GiB or 6000M.")
     return size
+
+
+def read_duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """Reads a length of time in seconds, as people write it."""
+    if text is None:
+        return None
+    seconds = parse_duration(text)
+    if not seconds:
+        raise click.BadParameter(f"{text!r} is no time. Write 90s, 20m or 1h30m.")
+    return seconds
 
 
 def _read_count(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:

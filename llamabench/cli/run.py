@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from llamabench.cli.planning import plan_options, read_overrides
+from llamabench.cli.planning import plan_options, read_duration, read_overrides
 from llamabench.errors import LlamabenchError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from llamabench.data.models import FoundModel
+    from llamabench.records import Standing
     from llamabench.results.store import Run
     from llamabench.runner import RunOptions
 
@@ -68,6 +70,19 @@ DEFAULT_OUT = Path("llamabench-runs")
     help="Compare preference pairs with this model, such as the one before a fine-tune (DPO's implicit reward): "
     "it is scored after MODEL, or taken from a finished run's folder.",
 )
+@click.option(
+    "--time-budget",
+    "time_s",
+    callback=read_duration,
+    metavar="TIME",
+    help="End after this time, as in 90s, 20m or 1h30m, with a fair sample of each suite.",
+)
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    metavar="P",
+    help="End a suite when its first score is known within P either way, as in 0.02 for 2 points.",
+)
 @click.option("--bench", "is_benched", is_flag=True, help="Measure the speed first, for the report: about a minute.")
 @click.option(
     "--watchdog",
@@ -94,6 +109,8 @@ def command(
     winners_only: bool,
     n_audited: int | None,
     reference: str | None,
+    time_s: float | None,
+    precision: float | None,
     is_benched: bool,
     watchdog_s: float | None,
     as_json: bool,
@@ -105,6 +122,7 @@ def command(
     The same command goes on with a run that was cut short.
     """
     from llamabench.data.models import find_model
+    from llamabench.records import Budget
     from llamabench.runner import RunOptions
     from llamabench.suites import SUITES
 
@@ -127,6 +145,7 @@ def command(
         is_benched=is_benched,
         watchdog_s=watchdog_s,
         overrides=read_overrides(decided),
+        budget=None if time_s is None and precision is None else Budget(time_s, precision),
     )
     return run_and_show(options, as_json=as_json, quiet=quiet)
 
@@ -157,6 +176,7 @@ class _Bar:
         self._bar: tqdm[None] | None = None
         self._suite: str | None = None
         self._saved: dict[str, str] = {}
+        self._standing: Standing | None = None
         self.folder: Path | None = None
 
     def begin(self, run: Run) -> None:
@@ -185,12 +205,21 @@ class _Bar:
         if suite != self._suite:
             self.close()
             self._suite = suite
+            self._standing = None
             # what an earlier session stored must not count towards this one's speed
             self._bar = tqdm(total=n_total, initial=n_done, desc=suite, unit="item", dynamic_ncols=True)
         assert self._bar is not None
         if tokens_per_s is not None:
-            self._bar.set_postfix_str(f"{tokens_per_s:,.0f} tokens/s", refresh=False)
+            facts = [f"{tokens_per_s:,.0f} tokens/s", *_describe_standing(self._standing)]
+            self._bar.set_postfix_str(", ".join(facts), refresh=False)
         self._bar.update(n_done - self._bar.n)
+
+    def stand(self, standing: Standing) -> None:
+        """Keeps what the bar is to say of the suite's score and end."""
+        self._standing = standing
+        if self._bar is not None:
+            # the bar reckons with all items, and would tell a time that is not meant
+            self._bar.bar_format = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
 
     def note(self, text: str) -> None:
         """Says what went wrong, above the bar."""
@@ -213,6 +242,16 @@ class _Bar:
         items = "; ".join(self._saved.values()) or "No items"
         command = "The same command without --no-resume" if self._always_new else "The same command"
         return f"{items} are saved in {self.folder}. {command} goes on from there."
+
+
+def _describe_standing(standing: Standing | None) -> Iterator[str]:
+    """The current interval, and how long the suite still goes on."""
+    from llamabench.report.format import format_duration
+
+    if standing is not None and standing.low is not None and standing.high is not None:
+        yield f"{standing.metric} {standing.low * 100:.1f} to {standing.high * 100:.1f} %"
+    if standing is not None and standing.seconds_left is not None:
+        yield f"{format_duration(standing.seconds_left)} left"
 
 
 def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool) -> int:

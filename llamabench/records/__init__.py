@@ -63,10 +63,14 @@ from llamabench.records.planning import (
 )
 from llamabench.records.run import (
     Audit,
+    Budget,
+    EndReason,
     ReferenceFacts,
     RunInfo,
     ScorerFacts,
+    Standing,
     SuiteChoice,
+    SuiteEnd,
 )
 from llamabench.records.speeds import (
     Basis,
@@ -79,6 +83,7 @@ __all__ = [
     "Audit",
     "Backend",
     "Basis",
+    "Budget",
     "Card",
     "CardAccess",
     "ChatPrompt",
@@ -87,6 +92,7 @@ __all__ = [
     "Device",
     "DeviceBytes",
     "DeviceKind",
+    "EndReason",
     "Exchange",
     "Facts",
     "Failure",
@@ -127,9 +133,11 @@ __all__ = [
     "SpeedForecast",
     "Speed",
     "SpeedTest",
+    "Standing",
     "StrategyCheck",
     "StrategyName",
     "SuiteChoice",
+    "SuiteEnd",
     "TextPrompt",
     "Timing",
     "TokenRequest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from llamabench.records.planning import Machine, ModelFacts, Plan
 
@@ -57,6 +58,48 @@ class ReferenceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What ends a run before all its items are done; None ends nothing.
+
+    Attributes:
+        time_s: Seconds that the run may take, earlier sessions included.
+        precision: Half the width of a suite's first score's 95 % interval that is narrow enough, as a ratio.
+    """
+
+    time_s: float | None = None
+    precision: float | None = None
+
+
+EndReason = Literal["time", "precision"]
+"""Why a suite ended before all its items were done."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteEnd:
+    """A suite that ended before all its items were done."""
+
+    suite: str
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a suite that is under way.
+
+    Attributes:
+        metric: Its first score, None where that has no interval that may be looked at again and again.
+        low: Lower end of that interval, None where there is none.
+        high: Upper end.
+        seconds_left: Seconds until the suite ends, about; None where that is not known yet.
+    """
+
+    metric: str | None = None
+    low: float | None = None
+    high: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """What a run is: enough to repeat it, to resume it and to know what its scores may be compared with.
 
@@ -74,6 +117,8 @@ class RunInfo:
         chat_template_sha256: Digest of that template, None where none is used.
         is_demo: Whether the model is the untrained demo model.
         reference: The model that it is compared with, None where there is none or it was not asked yet.
+        budget: What may end it early, None for nothing; with one, items are run in random order, each group alike.
+        ends: Suites that it ended before all their items were done.
     """
 
     id: str
@@ -89,6 +134,8 @@ class RunInfo:
     chat_template_sha256: str | None
     is_demo: bool = False
     reference: ReferenceFacts | None = None
+    budget: Budget | None = None
+    ends: tuple[SuiteEnd, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ def run_document(run: Run) -> dict[str, Json]:
             "llamabench": info.llamabench,
             "suites": codec.encode(info.suites),
             "limit": info.limit,
+            "budget": codec.encode(info.budget),
+            "ended_early": codec.encode(info.ends),
             "seed": info.seed,
             "chat": info.use_chat,
             "demo_model": info.is_demo,

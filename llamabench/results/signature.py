@@ -23,6 +23,7 @@ def make_signature(info: RunInfo, choice: SuiteChoice, *, uses_reference: bool =
         "n": choice.n_items,
         "seed": info.seed,
         **({"scored-by": "+".join(f"{one.name}@{one.sha256[:8]}" for one in choice.scorers)} if choice.scorers else {}),
+        **({"order": "drawn"} if info.budget else {}),
         **({"asked": "winners"} if choice.winners_only else {}),
         "chat": (info.chat_template_sha256 or "none")[:8],
         "quant": info.model.quant,

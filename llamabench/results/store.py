@@ -254,6 +254,15 @@ class Run:
 
         self._guard(write)
 
+    def reopen(self) -> None:
+        """Takes back that the run is complete: it goes on."""
+
+        def write() -> None:
+            with self._database:
+                self._database.execute("UPDATE run SET finished = NULL")
+
+        self._guard(write)
+
     # --- reading --------------------------------------------------------------------------------
 
     def _select(self, query: str, *values: object) -> list[Any]:
@@ -297,6 +306,11 @@ class Run:
         )
         while (row := self._guard(cursor.fetchone)) is not None:
             yield self._parse(partial(_read_row, row))
+
+    def placed_rows(self, suite: str) -> Iterator[tuple[int, ItemRow]]:
+        """Stored items as `rows` gives them, each with its place in the suite's order."""
+        places = self._select("SELECT ordinal FROM item WHERE suite = ? ORDER BY ordinal", suite)
+        return zip((place for (place,) in places), self.rows(suite), strict=True)
 
     def scores(self) -> list[Score]:
         """Stored scores, in the order of the suites and of their metrics."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from llamabench.data.cache import Dataset
 from llamabench.errors import DataError
 from llamabench.records import (
+    Facts,
     Failure,
     GenerateRequest,
     GenerateResult,
@@ -27,6 +29,28 @@ from llamabench.records import (
     ScorerFacts,
 )
 from llamabench.stats import Interval, wilson_interval
+
+
+def count_always(facts: Facts) -> bool:
+    """The `counts` of metrics that all items count for."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class MeanMetric:
+    """A metric that is the mean of a number from 0 to 1 over the items that count, of the whole and of each group.
+
+    Attributes:
+        name: The metric.
+        value: Which of a scored row's values is the number.
+        counts: Whether an item counts; its facts must tell, before it is asked.
+        is_by_group: Whether the metric of the whole is the plain mean over the groups that have items, large or small.
+    """
+
+    name: str
+    value: str
+    counts: Callable[[Facts], bool] = count_always
+    is_by_group: bool = False
 
 
 class Suite(Protocol):
@@ -47,6 +71,8 @@ class Suite(Protocol):
             empty where continuations are too short for anything to be saved by asking for that alone.
         REFERENCE_METRICS: Names of the metrics that compare with a reference model; `summarise` makes them where rows
             hold the values of its answers too, each by its own name after `reference_`.
+        MEAN_METRICS: The metrics that are means over items: these have an interval when a run stops as soon as it knows
+            enough, which it can when the first main metric is one of them.
         DATA_SOURCES: Names in `data.sources.SOURCES` that it can use.
     """
 
@@ -62,6 +88,7 @@ class Suite(Protocol):
     MAIN_METRICS: tuple[str, ...]
     WINNER_METRICS: tuple[str, ...]
     REFERENCE_METRICS: tuple[str, ...]
+    MEAN_METRICS: tuple[MeanMetric, ...]
     DATA_SOURCES: tuple[str, ...]
 
     def items(self, dataset: Dataset, *, use_chat: bool) -> Iterator[Item]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from llamabench.data.cache import Dataset
 from llamabench.data.formats import BbqMetadata, BbqRow, BbqTarget, read_bbq, read_bbq_metadata
-from llamabench.records import Item, ItemRow, ItemScore, Json, Metric, Result, ScoreRequest, TextPrompt
+from llamabench.records import Facts, Item, ItemRow, ItemScore, Json, Metric, Result, ScoreRequest, TextPrompt
 from llamabench.stats import (
     FloatArray,
     Interval,
@@ -33,6 +33,7 @@ from llamabench.stats import (
     resample_cluster_sums,
 )
 from llamabench.suites.base import (
+    MeanMetric,
     Tally,
     ask_no_more,
     find_best,
@@ -41,6 +42,11 @@ from llamabench.suites.base import (
     use_no_scorers,
 )
 from llamabench.suites.bbq_target import derive_label_type, derive_target_loc
+
+
+def _has_condition(condition: str, facts: Facts) -> bool:
+    return facts["condition"] == condition and facts["target_loc"] is not None
+
 
 NAME: str = "bbq"
 TITLE: str = "Bias Benchmark for QA"
@@ -57,6 +63,13 @@ CHANCE: float | None = 1 / 3
 MAIN_METRICS: tuple[str, ...] = ("accuracy_ambig", "accuracy_disambig", "bias_ambig", "bias_disambig")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
+    MeanMetric(
+        f"accuracy_{condition}{suffix}", f"correct{suffix}", partial(_has_condition, condition), is_by_group=True
+    )
+    for condition in ("ambig", "disambig")
+    for suffix in ("", "_norm")
+)
 DATA_SOURCES: tuple[str, ...] = ("bbq",)
 
 follow_up = ask_no_more

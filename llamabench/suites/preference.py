@@ -31,7 +31,7 @@ from llamabench.records import (
     Result,
     ScoreRequest,
 )
-from llamabench.suites.base import Tally, ask_no_more, find_fault, scored_continuations, use_no_scorers
+from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault, scored_continuations, use_no_scorers
 from llamabench.suites.conversation import make_prompt, render_transcript
 from llamabench.suites.preference_summary import (
     BANDS,
@@ -74,6 +74,15 @@ WINNER_METRICS: tuple[str, ...] = (
 REFERENCE_METRICS: tuple[str, ...] = (
     *("agreement_reward", "ties_reward", "agreement_reference", "log_loss_reward", "brier_reward"),
     *("calibration_error_reward", "confidence_reward", "confirmed_reward"),
+)
+MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
+    MeanMetric(name, value, lambda facts: facts["problem"] is None)
+    for name, value in (
+        ("agreement_sum", "agree_sum"),
+        ("agreement_per_token", "agree_per_token"),
+        ("ties_sum", "tie_sum"),
+        ("ties_per_token", "tie_per_token"),
+    )
 )
 DATA_SOURCES: tuple[str, ...] = (
     *("hh-rlhf", "hhh-alignment", "pku-saferlhf", "rewardbench", "llmbar", "auto-j", "pandalm", "pairs"),

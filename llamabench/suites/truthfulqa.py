@@ -24,7 +24,7 @@ from llamabench.data.cache import Dataset
 from llamabench.data.formats import Question, find_category, read_categories, read_questions
 from llamabench.records import Item, ItemRow, ItemScore, Json, Metric, Result, ScoreRequest, TextPrompt
 from llamabench.stats import bootstrap_mean_interval
-from llamabench.suites.base import Tally, ask_no_more, find_fault, scored_continuations, use_no_scorers
+from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault, scored_continuations, use_no_scorers
 
 NAME: str = "truthfulqa_mc"
 TITLE: str = "TruthfulQA, multiple choice"
@@ -42,6 +42,11 @@ CHANCE: float | None = 0.2235
 MAIN_METRICS: tuple[str, ...] = ("mc1", "mc2")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+MEAN_METRICS: tuple[MeanMetric, ...] = (
+    MeanMetric("mc1", "mc1"),
+    MeanMetric("mc2", "mc2"),
+    MeanMetric("mc0", "mc0", lambda facts: facts["mc0"] is not None),
+)
 DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 
 follow_up = ask_no_more

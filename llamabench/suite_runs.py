@@ -1,0 +1,113 @@
+"""Suites of a run, one after the other: asked, scored and stored chunk by chunk, summed up at their end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from llamabench.asking import score_chunks
+from llamabench.budget import Ledger, Pacer, Watch, describe_end
+from llamabench.engine.recovery import Asker
+from llamabench.errors import LlamabenchError
+from llamabench.records import EndReason, Score, Standing, SuiteEnd
+from llamabench.results.signature import make_signature
+from llamabench.results.store import Run
+from llamabench.selection import Task
+from llamabench.suites.base import Suite
+
+
+class Progress(Protocol):
+    """Told how a run goes."""
+
+    def begin(self, run: Run) -> None:
+        """The run's folder is there and its plan is made."""
+
+    def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
+        """Items of a suite are stored; speed in decoded tokens per second, None when none were decoded now."""
+
+    def stand(self, standing: Standing) -> None:
+        """What is known of the suite under way, in a run with a budget; told before its items are."""
+
+    def note(self, text: str) -> None:
+        """Something went wrong and was got over."""
+
+
+def run_suites(stored: Run, tasks: Sequence[Task], asker: Asker, progress: Progress, *, watch: Watch) -> None:
+    """Runs all suites, with a budget the smallest first, and stores which of them it ended early.
+
+    Args:
+        stored: The run.
+        tasks: The suites with their items.
+        asker: Asks the engine.
+        progress: Told how it goes.
+        watch: The time of the run, and its budget.
+
+    Raises:
+        EngineError: The engine cannot be brought back.
+        StoreError: What was done cannot be stored.
+        LlamabenchError: The time was over before anything was asked.
+    """
+    ends = []
+    if watch.budget is not None:
+        tasks = sorted(tasks, key=Task.estimate_cost)
+    for number, task in enumerate(tasks):
+        reason = _run_suite(stored, task, asker, progress, pacer=watch.pace(task, len(tasks) - number))
+        if reason is not None:
+            ends.append(SuiteEnd(task.suite.NAME, reason))
+            stored.add_event("budget", describe_end(ends[-1], stored.counts(task.suite.NAME), len(task.chosen)))
+    if ends:
+        if not stored.has_items:
+            raise LlamabenchError("The time budget was over before anything was asked. Allow more time.")
+        stored.replace_info(replace(stored.info, ends=tuple(ends)))
+
+
+def _run_suite(stored: Run, task: Task, asker: Asker, progress: Progress, *, pacer: Pacer) -> EndReason | None:
+    """Runs a suite to its end, or as far as it is to go; why it ended early, None when it did not."""
+    name = task.suite.NAME
+    done = stored.done_ids(name)
+    n_total = len(task.chosen)
+    n_done = len(done)
+    pacer.recall(stored.placed_rows(name))
+    progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=None)
+    chunks = task.missing_chunks(stored.info.plan.chunk_tokens, done)
+    started = time.perf_counter()
+    while not pacer.is_over:
+        for first, rows, n_decoded in score_chunks(task.suite, pacer.feed(chunks), asker, seed=stored.info.seed):
+            seconds = time.perf_counter() - started
+            stored.commit_chunk(name, rows, first=first, seconds=seconds)
+            started = time.perf_counter()
+            n_done += len(rows)
+            pacer.note(first, rows, seconds=seconds)
+            if (standing := pacer.describe(n_total - n_done)) is not None:
+                progress.stand(standing)
+            progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=n_decoded / max(seconds, 1e-9))
+    reason = pacer.find_reason() if n_done < n_total else None
+    if n_done:
+        summarise_suite(stored, task.suite, pacer.ledger if reason and pacer.precision else None)
+    return reason
+
+
+def summarise_suite(stored: Run, suite: Suite, ledger: Ledger | None = None) -> None:
+    """Makes a suite's scores of what is stored, and stores them.
+
+    Args:
+        stored: The run.
+        suite: The suite.
+        ledger: What a suite that was watched until it was known well enough had given; None for all others.
+    """
+    info = stored.info
+    choice = next(choice for choice in info.suites if choice.name == suite.NAME)
+    choice = replace(choice, n_items=sum(stored.counts(suite.NAME).values()))
+    signatures = {uses: make_signature(info, choice, uses_reference=uses) for uses in (False, True)}
+    rng = np.random.default_rng([info.seed, *suite.NAME.encode(), 1])
+    metrics = suite.summarise(stored.rows(suite.NAME), rng)
+    if choice.winners_only:
+        metrics = [metric for metric in metrics if metric.name in suite.WINNER_METRICS]
+    if ledger is not None:
+        metrics = ledger.find_intervals(metrics)
+    scores = [Score(suite.NAME, metric, signatures[metric.name in suite.REFERENCE_METRICS]) for metric in metrics]
+    stored.save_scores(suite.NAME, scores)
