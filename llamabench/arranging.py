@@ -111,7 +111,10 @@ def arrange_draws(groups: Sequence[str], clusters: Sequence[str], rng: np.random
     members: defaultdict[str, list[range]] = defaultdict(list)
     for draw in _join_neighbours(groups, clusters):
         members[groups[draw[0]]].append(draw)
-    shuffled = {group: (members[group][i] for i in rng.permutation(len(members[group]))) for group in sorted(members)}
+    shuffled = {
+        group: iter([members[group][number] for number in rng.permutation(len(members[group]))])
+        for group in sorted(members)
+    }
     return [next(shuffled[group]) for group in take_turns({group: len(draws) for group, draws in members.items()})]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llamabench.records import OutcomeKind, RunInfo, SuiteChoice
-from llamabench.report.format import format_count, format_things
+from llamabench.report.format import format_count, format_duration, format_things
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ def raise_banners(info: RunInfo, suites: Sequence[SuiteState], *, is_finished: b
         _warn_demo(info),
         None if is_finished else _warn_unfinished(suites),
         _warn_starter(suites),
+        _warn_ended(info, suites),
         _warn_subset(info, suites),
         _warn_winners_only(suites),
         _warn_failures(suites),
@@ -67,6 +68,43 @@ def _warn_starter(suites: Sequence[SuiteState]) -> Banner | None:
         "Do not compare their scores with published ones."
     )
     return Banner("care", "Starter items, not the published benchmark", text)
+
+
+def _warn_ended(info: RunInfo, suites: Sequence[SuiteState]) -> Banner | None:
+    reasons = {end.suite: end.reason for end in info.ends}
+    parts = []
+    for suite in suites:
+        n_done = sum(suite.counts.values())
+        done = f"{format_count(n_done)} of {format_things(suite.choice.n_items, 'item', 'items')}"
+        if suite.choice.name in reasons:
+            why = "known well enough" if reasons[suite.choice.name] == "precision" else "its time was over"
+            parts.append(f"{suite.title}: {done}, {why}" if n_done else f"{suite.title}: not run, {why}")
+        elif reasons:
+            parts.append(f"{suite.title}: {done}")
+    if not parts:
+        return None
+    text = (
+        f"{'; '.join(parts)}. What was run is a random sample, each group in proportion, drawn with seed {info.seed}. "
+        "The same command with a larger budget goes on from there."
+    )
+    if info.budget is not None and info.budget.precision is not None:
+        text += (
+            " Intervals of suites that ended so are valid under repeated looking, and are about the score that all "
+            "items would give."
+        )
+    return Banner("care", f"Ended by its budget: {describe_budget(info)}", text)
+
+
+def describe_budget(info: RunInfo) -> str:
+    """Say what may end a run early."""
+    if info.budget is None:
+        return "none"
+    limits = []
+    if info.budget.time_s is not None:
+        limits.append(format_duration(info.budget.time_s))
+    if info.budget.precision is not None:
+        limits.append(f"first score within \u00b1{info.budget.precision * 100:.3g} points")
+    return " or ".join(limits)
 
 
 def _warn_subset(info: RunInfo, suites: Sequence[SuiteState]) -> Banner | None:

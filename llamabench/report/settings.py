@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from llamabench.records import ContextPlan, Machine, ModelFacts, Plan, RunInfo
+from llamabench.report.banners import describe_budget
 from llamabench.report.format import NBSP, format_bytes, format_count, format_parameters, format_things, format_time
 from llamabench.report.items import Pair
 
@@ -46,6 +47,7 @@ def _describe_run(info: RunInfo) -> tuple[Pair, ...]:
         Pair("Started", format_time(info.created)),
         Pair("llamabench", info.llamabench),
         Pair("Items per suite", "all" if info.limit is None else f"at most {format_count(info.limit)}"),
+        *([Pair("Budget", describe_budget(info))] if info.budget else []),
         Pair("Seed", str(info.seed)),
         Pair("Conversations", prompts),
         *_describe_reference(info),
