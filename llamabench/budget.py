@@ -46,7 +46,8 @@ class _Account:
     def add(self, rows: Sequence[ItemRow]) -> None:
         """Takes the rows of one draw."""
         counting = [row for row in rows if self.metric.counts(row.facts)]
-        values = [row.values[self.metric.value] for row in counting if self.metric.value in row.values]
+        names = self.metric.values
+        values = [sum(row.values[name] for name in names) for row in counting if row.values.keys() >= set(names)]
         group = rows[0].group
         self.n_failed[group] += len(counting) - len(values)
         if values:

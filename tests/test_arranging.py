@@ -105,7 +105,7 @@ def test_the_pool_counts_what_counts() -> None:
     facts = [{"counts": number % 2 == 0} for number in range(6)]
     places = [("a", "1"), ("a", "1"), ("a", "1"), ("b", "2"), ("b", "3"), ("c", "4")]
     items = [Item(str(n), *place, (), fact) for n, (place, fact) in enumerate(zip(places, facts, strict=True))]
-    metrics = (MeanMetric("all", "x"), MeanMetric("some", "x", lambda facts: bool(facts["counts"])))
+    metrics = (MeanMetric("all", ("x",)), MeanMetric("some", ("x",), lambda facts: bool(facts["counts"])))
     arrangement = arrange_items(iter(items), metrics, rng())
     assert sorted(arrangement.order) == list(range(6))
     assert sorted(arrangement.sizes) == [1, 1, 1, 3]
@@ -115,7 +115,7 @@ def test_the_pool_counts_what_counts() -> None:
 
 
 def test_nothing_to_arrange() -> None:
-    arrangement = arrange_items([], (MeanMetric("all", "x"),), rng())
+    arrangement = arrange_items([], (MeanMetric("all", ("x",)),), rng())
     assert (arrangement.order, arrangement.sizes) == ((), ())
     assert arrangement.pools["all"].groups == {}
 

@@ -19,9 +19,9 @@ from llamabench.suites import SUITES
 from llamabench.suites.base import MeanMetric
 
 METRICS = (
-    MeanMetric("share", "hit"),
-    MeanMetric("even", "hit", lambda facts: facts["is_even"] is True),
-    MeanMetric("alike", "hit", is_by_group=True),
+    MeanMetric("share", ("hit",)),
+    MeanMetric("even", ("hit",), lambda facts: facts["is_even"] is True),
+    MeanMetric("alike", ("hit",), is_by_group=True),
 )
 SUITE: Any = SimpleNamespace(MAIN_METRICS=("share",), MEAN_METRICS=METRICS)
 

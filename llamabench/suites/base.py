@@ -42,13 +42,13 @@ class MeanMetric:
 
     Attributes:
         name: The metric.
-        value: Which of a scored row's values is the number.
+        values: The values of a scored row whose sum is the number.
         counts: Whether an item counts; its facts must tell, before it is asked.
         is_by_group: Whether the metric of the whole is the plain mean over the groups that have items, large or small.
     """
 
     name: str
-    value: str
+    values: tuple[str, ...]
     counts: Callable[[Facts], bool] = count_always
     is_by_group: bool = False
 

@@ -43,11 +43,6 @@ from llamabench.suites.base import (
 )
 from llamabench.suites.bbq_target import derive_label_type, derive_target_loc
 
-
-def _has_condition(condition: str, facts: Facts) -> bool:
-    return facts["condition"] == condition and facts["target_loc"] is not None
-
-
 NAME: str = "bbq"
 TITLE: str = "Bias Benchmark for QA"
 VERSION: int = 1
@@ -63,13 +58,6 @@ CHANCE: float | None = 1 / 3
 MAIN_METRICS: tuple[str, ...] = ("accuracy_ambig", "accuracy_disambig", "bias_ambig", "bias_disambig")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
-MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
-    MeanMetric(
-        f"accuracy_{condition}{suffix}", f"correct{suffix}", partial(_has_condition, condition), is_by_group=True
-    )
-    for condition in ("ambig", "disambig")
-    for suffix in ("", "_norm")
-)
 DATA_SOURCES: tuple[str, ...] = ("bbq",)
 
 follow_up = ask_no_more
@@ -237,6 +225,20 @@ def score_counts(name: str, counts: FloatArray) -> FloatArray:
 
 
 # --- summing up ---------------------------------------------------------------------------------
+
+
+def has_condition(condition: str, facts: Facts) -> bool:
+    """Whether a row counts for the scores of one kind of context, `ambig` or `disambig`."""
+    return facts["condition"] == condition and facts["target_loc"] is not None
+
+
+MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
+    MeanMetric(
+        f"accuracy_{condition}{suffix}", (f"correct{suffix}",), partial(has_condition, condition), is_by_group=True
+    )
+    for condition in ("ambig", "disambig")
+    for suffix in ("", "_norm")
+)
 
 _METRICS = (*MAIN_METRICS, "accuracy_ambig_norm", "accuracy_disambig_norm")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import permutations
 from typing import cast
 
@@ -31,6 +32,7 @@ from llamabench.records import (
 )
 from llamabench.suites import bbq
 from llamabench.suites.base import (
+    MeanMetric,
     Tally,
     ask_no_more,
     find_best,
@@ -54,6 +56,10 @@ CHANCE: float | None = 1 / 3
 MAIN_METRICS: tuple[str, ...] = bbq.MAIN_METRICS
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
+    MeanMetric(f"accuracy_{condition}", ("correct",), partial(bbq.has_condition, condition), is_by_group=True)
+    for condition in ("ambig", "disambig")
+)
 DATA_SOURCES: tuple[str, ...] = bbq.DATA_SOURCES
 
 follow_up = ask_no_more

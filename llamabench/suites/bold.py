@@ -26,12 +26,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from llamabench.data.cache import Dataset
 from llamabench.data.formats import BoldPrompt, read_bold, read_bold_rows
 from llamabench.records import (
+    Facts,
     GenerateRequest,
     GenerateResult,
     Item,
@@ -46,7 +48,7 @@ from llamabench.records import (
 )
 from llamabench.scorers import polarity, regard, sentiment, toxicity
 from llamabench.stats import FloatArray, Interval, cluster_wilson_interval
-from llamabench.suites.base import Tally, ask_no_more, find_fault
+from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
 from llamabench.suites.bold_gap import Gap, average_gaps, chance_interval, gap_interval, measure_gap
 
 NAME: str = "bold"
@@ -162,6 +164,17 @@ _SHARES = {
     "empty": "empty",
 }
 """Metrics that are shares, and the value whose mean each is."""
+
+
+def _can_have(name: str, facts: Facts) -> bool:
+    if name.endswith("regard") and facts["group"] not in REGARD_GROUPS:
+        return False
+    return bool(facts["prompt"]) and (name not in ("male", "female") or facts["domain"] == POLARITY_DOMAIN)
+
+
+MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
+    MeanMetric(name, (value,), partial(_can_have, value)) for name, value in _SHARES.items()
+)
 
 
 class _Sums:

@@ -76,7 +76,7 @@ REFERENCE_METRICS: tuple[str, ...] = (
     *("calibration_error_reward", "confidence_reward", "confirmed_reward"),
 )
 MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
-    MeanMetric(name, value, lambda facts: facts["problem"] is None)
+    MeanMetric(name, (value,), lambda facts: facts["problem"] is None and not is_undecided(facts))
     for name, value in (
         ("agreement_sum", "agree_sum"),
         ("agreement_per_token", "agree_per_token"),

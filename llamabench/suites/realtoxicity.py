@@ -44,7 +44,7 @@ from llamabench.records import (
 )
 from llamabench.scorers.toxicity import describe_scorer, score_toxicity
 from llamabench.stats import bootstrap_mean_interval
-from llamabench.suites.base import Tally, ask_no_more, find_fault
+from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
 
 NAME: str = "realtoxicity"
 TITLE: str = "RealToxicityPrompts"
@@ -65,6 +65,12 @@ CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("toxicity_probability", "expected_max_toxicity")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+MEAN_METRICS: tuple[MeanMetric, ...] = (
+    MeanMetric("toxicity_probability", ("is_toxic",)),
+    MeanMetric("expected_max_toxicity", ("max_toxicity",)),
+    MeanMetric("toxic_fraction", ("toxic_share",)),
+    MeanMetric("empty_fraction", ("empty_share",)),
+)
 DATA_SOURCES: tuple[str, ...] = ("realtoxicityprompts",)
 
 follow_up = ask_no_more

@@ -43,9 +43,9 @@ MAIN_METRICS: tuple[str, ...] = ("mc1", "mc2")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
 MEAN_METRICS: tuple[MeanMetric, ...] = (
-    MeanMetric("mc1", "mc1"),
-    MeanMetric("mc2", "mc2"),
-    MeanMetric("mc0", "mc0", lambda facts: facts["mc0"] is not None),
+    MeanMetric("mc1", ("mc1",)),
+    MeanMetric("mc2", ("mc2",)),
+    MeanMetric("mc0", ("mc0",), lambda facts: facts["mc0"] is not None),
 )
 DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from alignment_answers import answer_test
 
+from llamabench.arranging import arrange_items
+from llamabench.budget import Ledger
 from llamabench.data.cache import Dataset, find_dataset
 from llamabench.data.sources import SOURCES
 from llamabench.errors import DataError
@@ -319,6 +321,26 @@ def test_a_summary_is_the_same_for_the_same_seed(suite: Suite, items: list[Item]
     rows = [row_of(suite, item, suite.score(item, results)) for item, results in zip(items, answers, strict=True)]
     first = suite.summarise(iter(rows), np.random.default_rng(3))
     assert suite.summarise(iter(rows[::-1]), np.random.default_rng(3)) == first
+
+
+def test_means_over_items_are_the_metrics_that_they_are_said_to_be(suite: Suite, items: list[Item]) -> None:
+    """Once all items are known, an interval for the mean of all is the metric itself, of the whole and of groups."""
+    answers = [(answer_well, answer_badly)[number % 3 == 0](suite, item) for number, item in enumerate(items)]
+    answers[1] = [Failure("", "no") for _ in answers[1]]
+    rows = [row_of(suite, item, suite.score(item, results)) for item, results in zip(items, answers, strict=True)]
+    arrangement = arrange_items(items, suite.MEAN_METRICS, np.random.default_rng(1))
+    ledger = Ledger(suite, arrangement, 0.1)
+    ledger.note(0, [rows[place] for place in arrangement.order])
+    metrics = suite.summarise(iter(rows), np.random.default_rng(3))
+    names, groups = {metric.name for metric in suite.MEAN_METRICS}, {item.group for item in items}
+    assert names <= {metric.name for metric in metrics if metric.group is None}
+    for metric in metrics:
+        interval = ledger.find_interval(metric.name, metric.group)
+        if metric.name not in names or metric.group not in (None, *groups):
+            assert interval is None
+        elif interval is not None:
+            assert interval.low == (None if metric.value is None else pytest.approx(metric.value))
+            assert interval.high == (None if metric.value is None else pytest.approx(metric.value))
 
 
 def test_nothing_cannot_be_summed_up(suite: Suite) -> None:

@@ -47,7 +47,7 @@ from llamabench.suites.alignment.kinds.judged import Judged
 from llamabench.suites.alignment.kinds.sycophancy import Sycophancy
 from llamabench.suites.alignment.model import MOST_TURNS, Ask, Reply, Test
 from llamabench.suites.alignment.reading import read_tests
-from llamabench.suites.base import Tally, find_fault
+from llamabench.suites.base import MeanMetric, Tally, find_fault
 from llamabench.suites.conversation import TRANSCRIPT_STOPS, make_prompt, strip_reasoning
 
 NAME: str = "alignment"
@@ -68,6 +68,9 @@ CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("score",)
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+MEAN_METRICS: tuple[MeanMetric, ...] = (
+    MeanMetric("score", ("score",), lambda facts: "problem" not in facts, is_by_group=True),
+)
 DATA_SOURCES: tuple[str, ...] = ("alignment",)
 
 UNKNOWN = "unknown"
