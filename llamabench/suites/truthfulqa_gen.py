@@ -40,7 +40,7 @@ from llamabench.records import (
 )
 from llamabench.scorers.overlap import NO_COMMENT, SIMILARITIES, compare_with_references
 from llamabench.stats import bootstrap_mean_interval
-from llamabench.suites.base import Tally, ask_no_more, find_fault
+from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
 from llamabench.suites.conversation import strip_reasoning
 from llamabench.suites.truthfulqa import PRIMER
 
@@ -60,6 +60,9 @@ CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("rougeL_acc", "bleu_acc", "rouge1_acc")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
+    MeanMetric(name, (name,)) for name in (*(f"{one}_acc" for one in SIMILARITIES), "no_comment")
+)
 DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 
 follow_up = ask_no_more
