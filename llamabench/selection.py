@@ -20,6 +20,8 @@ from llamabench.suites.base import Suite
 _MOST_KEPT = 1000
 """Chosen items of a suite that are kept in memory; of more than that, each pass reads the data again."""
 
+_LEAST_CHUNKS = 8
+"""Chunks of a suite that a budget may end: it can end between them only, and a small suite could be one of them."""
 _N_WEIGHED = 256
 """Items whose texts tell how large a suite is."""
 _COST_OF_WRITING = 10
@@ -113,7 +115,8 @@ class Task:
     def missing_chunks(self, chunk_tokens: int, done: set[str]) -> Iterator[tuple[int, list[Item]]]:
         """Chunks with items that are not stored, and the place of the first. A chunk is stored whole or not at all."""
         first = 0
-        for items in cut_chunks(self.items(), chunk_tokens):
+        most = None if self.arrangement is None else math.ceil(len(self.chosen) / _LEAST_CHUNKS)
+        for items in cut_chunks(self.items(), chunk_tokens, most_items=most):
             if any(item.id not in done for item in items):
                 yield first, items
             first += len(items)
@@ -193,8 +196,8 @@ def request_size(request: Request) -> int:
     return size + request.sampling.max_tokens * BYTES_PER_TOKEN
 
 
-def cut_chunks(items: Iterable[Item], chunk_tokens: int) -> Iterator[list[Item]]:
-    """Cuts a stream of items into chunks of about `chunk_tokens` tokens to decode; none is empty."""
+def cut_chunks(items: Iterable[Item], chunk_tokens: int, *, most_items: int | None = None) -> Iterator[list[Item]]:
+    """Cuts a stream of items into chunks of about `chunk_tokens` tokens to decode, or `most_items`; none is empty."""
     chunk: list[Item] = []
     size, previous = 0.0, ""
     for item in items:
@@ -202,7 +205,7 @@ def cut_chunks(items: Iterable[Item], chunk_tokens: int) -> Iterator[list[Item]]
             size += new_tokens(request, previous) + generated_tokens(request)
             previous = request_text(request)
         chunk.append(item)
-        if size >= chunk_tokens:
+        if size >= chunk_tokens or len(chunk) == most_items:
             yield chunk
             chunk, size = [], 0.0
     if chunk:

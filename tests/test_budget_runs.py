@@ -230,6 +230,14 @@ def test_a_suite_without_time_has_no_scores_and_is_named(options: RunOptions, cl
         assert f"{SUITES[missing].TITLE}: not run, its time was over" in text
 
 
+def test_a_small_suite_is_no_single_chunk(options: RunOptions, engine_script: Any) -> None:
+    engine_script.speed = PackSpeed(256, 1e6)
+    for budget, n_chunks in ((Budget(1e6), 8), (None, 1)):
+        engine_script.asked.clear()
+        finish(replace(options, suites=("preference:starter",), budget=budget))
+        assert len(engine_script.asked) == n_chunks
+
+
 # --- precision ----------------------------------------------------------------------------------
 
 

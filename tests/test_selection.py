@@ -104,6 +104,12 @@ def test_a_chunk_ends_once_it_is_large_enough() -> None:
     assert [len(chunk) for chunk in cut_chunks(items, 30)] == [3, 3, 1]
 
 
+def test_a_chunk_ends_once_it_has_enough_items() -> None:
+    items = [item_of(number, f"{number}" * 20, ("a" * 20,)) for number in range(7)]
+    assert [len(chunk) for chunk in cut_chunks(items, 1000, most_items=3)] == [3, 3, 1]
+    assert [len(chunk) for chunk in cut_chunks(items, 20, most_items=3)] == [2, 2, 2, 1]
+
+
 def test_a_prompt_shared_with_the_item_before_counts_once() -> None:
     primer = "p" * 4000
     items = [item_of(number, f"{primer}{number}" + "q" * 19, ("a" * 20,)) for number in range(1, 8)]
