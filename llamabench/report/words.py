@@ -130,7 +130,7 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     **{
         ("truthfulqa_gen", f"{name}_acc"): MetricWords(
             f"Nearer to a true answer, {label}",
-            "Writes what is nearer to a true answer than to every false one on",
+            f"By {label}, writes what is nearer to a true answer than to every false one on",
             "of questions",
         )
         for name, label in _OVERLAPS.items()
