@@ -39,7 +39,7 @@ from llamabench.records import (
     ScoreResult,
     ScorerFacts,
 )
-from llamabench.scorers import refusal, toxicity
+from llamabench.scorers import refusal, sentiment, toxicity
 from llamabench.stats import bootstrap_mean_interval, mean_of_means_interval
 from llamabench.suites.alignment.coded import BrokenTestError, load_coded
 from llamabench.suites.alignment.fields import make_test
@@ -186,9 +186,8 @@ def _replies(results: Sequence[Result]) -> list[Reply]:
 
 
 def scorers() -> Sequence[ScorerFacts]:
-    """The classifiers of refusals and of toxicity."""
-    agreement = "A classifier of our own; its agreement with people stands in docs/scorers.md."
-    return (refusal.describe_scorer(), ScorerFacts("toxicity", toxicity.model_sha256(), agreement))
+    """The classifiers of refusals and of toxicity, and VADER."""
+    return tuple(scorer.describe_scorer() for scorer in (refusal, toxicity, sentiment))
 
 
 def score(item: Item, results: Sequence[Result]) -> ItemScore:
