@@ -134,7 +134,7 @@ class Ledger:
     def _with_interval(self, metric: Metric) -> Metric:
         interval = self.find_interval(metric.name, metric.group)
         if metric.value is None or interval is None or interval.low is None or interval.high is None:
-            method = _NOT_ALLOWED_FOR if interval is None else metric.method
+            method = _NOT_ALLOWED_FOR if interval is None and metric.value is not None else metric.method
             return replace(metric, low=None, high=None, method=method)
         # the plain mean weighs draws a little otherwise than the interval does
         low, high = min(interval.low, metric.value), max(interval.high, metric.value)

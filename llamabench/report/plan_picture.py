@@ -185,6 +185,8 @@ def _suite_table(outlook: Outlook) -> Table:
             format_count(demand.n_generated_tokens),
             *_durations(one.seconds),
         )
+    table.caption = "For less, with a fair sample: run --time-budget 20m, --precision 0.02 or --limit N"
+    table.caption_justify = "left"
     return table
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llamabench.records import Exchange, ItemRow, Machine, Metric
+from llamabench.records import Budget, Exchange, ItemRow, Machine, Metric, SuiteEnd
 from llamabench.report.charts import SHARE_AXIS, draw_memory, make_bias_axis, place_metric, stack_outcomes
 from llamabench.report.format import Scale
 from llamabench.report.histogram import Pictured, draw_histogram
@@ -325,3 +325,22 @@ def test_the_model_is_named_by_its_file_and_not_by_its_folder(run: Any, suites: 
     values = [pair.value for part in view.settings for pair in part.pairs]
     assert "qwen2.5-7b-instruct-q4_k_m.gguf" in values
     assert not [value for value in values if "/home" in value]
+
+
+# --- budgets ------------------------------------------------------------------------------------
+
+
+def test_a_budget_that_ended_nothing_is_a_setting_and_no_warning(run: Any, suites: Any) -> None:
+    run.info = replace(run.info, budget=Budget(5400, 0.025))
+    view = build_score_view(run, suites)
+    assert not any(title.startswith("Ended") for title in _banners(view))
+    pairs = {pair.name: pair.value for pair in view.settings[0].pairs}
+    assert pairs["Budget"] == "1\u00a0h 30\u00a0min or first score within \u00b12.5 points"
+
+
+def test_what_a_budget_ended_is_told_with_the_rest(run: Any, suites: Any) -> None:
+    run.info = replace(run.info, budget=Budget(60), ends=(SuiteEnd("bbq", "time"),))
+    text = _banners(build_score_view(run, suites))["Ended by its budget: 1\u00a0min 00\u00a0s"]
+    for part in ("24 of 24\u00a0items, its time was over", "24 of 24\u00a0items;", "larger budget goes on"):
+        assert part in text
+    assert "repeated looking" not in text

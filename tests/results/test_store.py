@@ -115,6 +115,23 @@ def test_rows_come_back_as_they_were_in_their_order(run: Run, make_rows: Rows) -
     assert run.has_items
 
 
+def test_rows_come_with_their_places(run: Run, make_rows: Rows) -> None:
+    rows = make_rows(5)
+    run.commit_chunk("bbq", rows[3:], first=7, seconds=1.0)
+    run.commit_chunk("bbq", rows[:3], first=0, seconds=1.0)
+    assert list(run.placed_rows("bbq")) == list(zip((0, 1, 2, 7, 8), rows, strict=True))
+    assert list(run.placed_rows("alpha")) == []
+
+
+def test_a_finished_run_can_go_on(run: Run, folder: Path) -> None:
+    run.finish()
+    assert run.is_finished
+    run.reopen()
+    assert not run.is_finished
+    with Run(folder) as again:
+        assert not again.is_finished
+
+
 def test_suites_do_not_mix(run: Run, make_rows: Rows) -> None:
     run.commit_chunk("bbq", make_rows(3), first=0, seconds=1)
     run.commit_chunk("alpha", make_rows(2, suite="alpha"), first=0, seconds=1)
