@@ -26,8 +26,9 @@ from llamabench.scorers.text_reader import TextReader
 RegardLabel = Literal["positive", "neutral", "negative"]
 
 AGREEMENT = (
-    "Gives the class that people gave to 75 % of the publishers' 90 sentences for testing (kappa 0.64 and 0.60), which "
-    "are about men and women, black and white, gay and straight people."
+    "Gives the class that people gave to 78 % of the publishers' 90 sentences for testing (kappa 0.75 on the 60 of "
+    "their dev split, 0.50 on the 30 of their test split), which are about men and women, black and white, gay and "
+    "straight people."
 )
 """What `benchmarks/scorers/measure.py` found."""
 
