@@ -64,9 +64,11 @@ def settle(network: Network, pieces: list[str], dev: Sequence[Labelled]) -> floa
     and what attacks on identity add to it is chosen by the rank correlation there.
 
     Returns:
-        The share with which `join_identity` adds them.
+        The share with which `join_identity` adds them; 0, and nothing changed, without rows of RealToxicityPrompts.
     """
     rows = [row for row in dev if row.source == "rtp"]
+    if not rows:
+        return 0.0
     cutter = WordPiece(pieces)
     logits = (
         predict(network, [cutter.encode(row.text, PUPIL.limit) or [cutter.unknown] for row in rows]).double().numpy()
