@@ -37,6 +37,11 @@ from llamabench.records.items import (
     OutcomeKind,
     Score,
 )
+from llamabench.records.judging import (
+    JudgeFacts,
+    Judgement,
+    JudgeQuestion,
+)
 from llamabench.records.machine import (
     Backend,
     Card,
@@ -103,6 +108,9 @@ __all__ = [
     "ItemRow",
     "ItemScore",
     "Json",
+    "JudgeFacts",
+    "JudgeQuestion",
+    "Judgement",
     "LoadTiming",
     "Machine",
     "MemoryUse",

@@ -87,6 +87,7 @@ class Metric:
         group: The part of the suite it is about; None for the whole.
         unparsed: Items of that part whose answer could not be read.
         errored: Items of that part that ended in an error.
+        judge: The model whose verdicts it rests on, None where none judged; the two counts before are then of answers.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Metric:
     group: str | None = None
     unparsed: int = 0
     errored: int = 0
+    judge: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

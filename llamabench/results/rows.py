@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from llamabench.records import (
     ChatPrompt,
@@ -14,12 +16,15 @@ from llamabench.records import (
     ItemRow,
     ItemScore,
     Json,
+    Judgement,
+    OutcomeKind,
     Request,
     Result,
     Scored,
     ScoreRequest,
     ScoreResult,
 )
+from llamabench.results import codec
 
 
 def make_row(
@@ -76,3 +81,74 @@ def _scored(text: str, scored: Scored) -> Facts:
     if scored.border_shift:
         facts["border_shift"] = scored.border_shift
     return facts
+
+
+# --- as it lies in the file ---------------------------------------------------------------------
+
+
+def row_values(row: ItemRow) -> tuple[object, ...]:
+    """A row as columns, in the order in which `Run.commit_chunk` names them."""
+    exchanges = [{"prompt": exchange.prompt, "answers": list(exchange.answers)} for exchange in row.exchanges]
+    return (
+        row.suite,
+        storable(row.id),
+        storable(row.group),
+        storable(row.cluster),
+        row.outcome,
+        json.dumps(row.facts),
+        json.dumps(dict(row.values)),
+        None if row.error is None else storable(row.error),
+        json.dumps(exchanges),
+    )
+
+
+def storable(text: str) -> str:
+    """Writes out half a surrogate pair, which JSON can hold and SQLite cannot."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def read_row(columns: tuple[str, ...], judges: Mapping[str, int]) -> ItemRow:
+    """A row from columns, in the order in which `Run.rows` names them.
+
+    Args:
+        columns: The columns, the last two what a reference model gave and what judges said.
+        judges: Number of the judge that counts, by what it was asked.
+    """
+    suite, id, group, cluster, outcome, facts, values, error, exchanges, reference, said = columns
+    others = {f"reference_{name}": value for name, value in json.loads(reference or "{}").items()}
+    for judge, verdicts in json.loads(said).items():
+        found = codec.decode(tuple[Judgement, ...], json.loads(verdicts))
+        others |= name_judgements(one for one in found if judges.get(one.aspect) == int(judge))
+    return ItemRow(
+        suite=suite,
+        id=id,
+        group=group,
+        cluster=cluster,
+        outcome=cast(OutcomeKind, outcome),
+        facts=cast(Facts, json.loads(facts)),
+        values=cast(dict[str, float], json.loads(values)) | others,
+        error=error,
+        exchanges=tuple(Exchange(e["prompt"], tuple(e["answers"])) for e in json.loads(exchanges)),
+    )
+
+
+def name_judgements(judgements: Iterator[Judgement]) -> dict[str, float]:
+    """What a judge said as values, one for each question and answer.
+
+    `judged_ASPECT` is how far it holds, 0 to 1; where there is no verdict, `judged_ASPECT_unclear` is the probability
+    of any verdict at all, and `judged_ASPECT_failed` is 1 where there is no number. `#2` follows where it is about the
+    second of several answers.
+
+    >>> name_judgements(iter([Judgement("harmful", 2, "scored", "unsafe", 0.75, 0.99)]))
+    {'judged_harmful#2': 0.75}
+    """
+    values = {}
+    for one in judgements:
+        end, number = "" if one.outcome == "scored" else _NO_VERDICT[one.outcome], one.number
+        value = {"scored": one.value, "unparsed": one.mass, "errored": 1.0}[one.outcome]
+        assert value is not None, "a verdict has numbers"
+        values[f"judged_{one.aspect}{end}" + (f"#{number}" if number else "")] = value
+    return values
+
+
+_NO_VERDICT = {"unparsed": "_unclear", "errored": "_failed"}

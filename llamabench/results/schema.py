@@ -63,5 +63,21 @@ CREATE TABLE reference (      -- a row per item that a reference model was asked
 ) STRICT;
 """
 
-MIGRATIONS: list[str] = [_V1, _V2, _V3, _V4]
+_V5 = """
+CREATE TABLE judge (          -- a row per model that was asked about stored answers, and way to ask it
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE, -- digest of all that decides what it says
+    facts TEXT NOT NULL,      -- `JudgeFacts` as JSON
+    place INTEGER             -- NULL until it was asked everything; of two judges of the same, the higher one counts
+) STRICT;
+CREATE TABLE judgement (      -- a row per item and judge
+    suite TEXT NOT NULL,
+    id TEXT NOT NULL,
+    judge INTEGER NOT NULL REFERENCES judge (number),
+    verdicts TEXT NOT NULL,   -- JSON: `Judgement`s, one per answer and question
+    PRIMARY KEY (suite, id, judge)
+) STRICT;
+"""
+
+MIGRATIONS: list[str] = [_V1, _V2, _V3, _V4, _V5]
 """Schema versions, oldest first; append, never edit. `PRAGMA user_version` counts those applied."""

@@ -11,21 +11,21 @@ import datetime
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Self
 
 from llamabench.errors import StoreError
-from llamabench.records import Audit, Exchange, Facts, ItemRow, Metric, OutcomeKind, RunInfo, Score, Speed
+from llamabench.records import Audit, ItemRow, Metric, OutcomeKind, RunInfo, Score, Speed
 from llamabench.results import codec
+from llamabench.results.file import FILE_NAME, holds_run, migrate, say_reason
+from llamabench.results.judges import Judges
 from llamabench.results.lock import FolderLock
-from llamabench.results.schema import MIGRATIONS
+from llamabench.results.rows import read_row, row_values, storable
 
-FILE_NAME = "run.sqlite"
-
-_T = TypeVar("_T")
+__all__ = ["FILE_NAME", "Event", "Run", "holds_run", "now"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +37,12 @@ class Event:
     text: str
 
 
-def holds_run(folder: Path) -> bool:
-    """Whether there is a run in a folder.
-
-    Raises:
-        StoreError: That cannot be told.
-    """
-    try:
-        return (folder / FILE_NAME).is_file()
-    except OSError as exc:
-        raise StoreError(f"The run folder {folder} cannot be read: {_reason(exc)}.") from exc
-
-
 def now() -> str:
     """The time with its zone, ISO 8601, to the second."""
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-class Run:
+class Run(Judges):
     """A run on disk.
 
     Args:
@@ -65,13 +53,8 @@ class Run:
     """
 
     def __init__(self, folder: Path):
-        self.folder = folder
-        if not holds_run(folder):
-            raise StoreError(f"{folder} holds no run: {FILE_NAME} is missing.")
-        self._database = self._guard(lambda: sqlite3.connect(folder / FILE_NAME, timeout=10))
-        self._lock: FolderLock | None = None
+        super().__init__(folder)
         try:
-            self._guard(self._prepare)
             self.info = self._read_info()
         except BaseException:
             self.close()
@@ -90,71 +73,17 @@ class Run:
                 _create_file(folder, info)
         except (OSError, sqlite3.Error) as exc:
             raise StoreError(
-                f"The run folder {folder} cannot be written: {_reason(exc)}. Choose another with --out."
+                f"The run folder {folder} cannot be written: {say_reason(exc)}. Choose another with --out."
             ) from exc
         run = cls(folder)
         run.claim()
         return run
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the file, and leaves the run to others."""
-        self._database.close()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def claim(self) -> None:
-        """Keeps other processes from writing to the run until it is closed; all can read it.
-
-        Raises:
-            StoreError: Another process has claimed it; the run is closed then.
-        """
-        try:
-            self._lock = FolderLock(self.folder)
-        except StoreError:
-            self.close()
-            raise
-
-    def _guard(self, action: Callable[[], _T]) -> _T:
-        try:
-            return action()
-        except sqlite3.Error as exc:
-            if type(exc) is sqlite3.DatabaseError:  # cut short, or no SQLite file at all
-                raise self._damaged(exc) from exc
-            raise StoreError(
-                f"The run in {self.folder} cannot be read or written: {_reason(exc)}. What was stored before is kept."
-            ) from exc
-
-    def _parse(self, read: Callable[[], _T]) -> _T:
-        try:
-            return read()
-        except (ValueError, KeyError, TypeError) as exc:
-            raise self._damaged(exc) from exc
-
-    def _damaged(self, exc: Exception) -> StoreError:
-        path = self.folder / FILE_NAME
-        return StoreError(f"{path} is damaged: {_reason(exc)}. Begin a new run with --no-resume.")
 
     def _read_info(self) -> RunInfo:
         row = self._guard(lambda: self._database.execute("SELECT info FROM run").fetchone())
         if row is None:
             raise StoreError(f"{self.folder} holds a run that never began. Delete the folder and start again.")
         return self._parse(lambda: codec.decode(RunInfo, json.loads(row[0])))
-
-    def _prepare(self) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
-        # each chunk must survive a power cut
-        self._database.execute("PRAGMA synchronous = FULL")
-        applied = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if applied > len(MIGRATIONS):
-            raise StoreError(f"{self.folder} was written by a newer llamabench. Update llamabench to read it.")
-        _migrate(self._database, applied)
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -180,7 +109,7 @@ class Run:
         Raises:
             StoreError: It cannot be written; nothing of the chunk is stored then.
         """
-        values = [(first + place, *_row_values(row)) for place, row in enumerate(rows)]
+        values = [(first + place, *row_values(row)) for place, row in enumerate(rows)]
 
         def write() -> None:
             with self._database:
@@ -230,7 +159,7 @@ class Run:
         """Stores what a reference model's answers gave, by item."""
 
         def write() -> None:
-            rows = [(suite, _storable(name), json.dumps(dict(numbers))) for name, numbers in values.items()]
+            rows = [(suite, storable(name), json.dumps(dict(numbers))) for name, numbers in values.items()]
             with self._database:
                 self._database.executemany("INSERT INTO reference VALUES (?, ?, ?)", rows)
 
@@ -265,9 +194,6 @@ class Run:
 
     # --- reading --------------------------------------------------------------------------------
 
-    def _select(self, query: str, *values: object) -> list[Any]:
-        return self._guard(lambda: self._database.execute(query, values).fetchall())
-
     @property
     def has_items(self) -> bool:
         """Whether any item is stored."""
@@ -295,17 +221,21 @@ class Run:
     def rows(self, suite: str) -> Iterator[ItemRow]:
         """Stored items in the suite's order, read as they are asked for.
 
-        Where a reference model was asked too, its numbers stand among the values, each after `reference_`.
+        Where a reference model was asked too, its numbers stand among the values, each after `reference_`; where a
+        judge was asked about the answers, what it said, named as `results.rows.name_judgements` does.
         """
+        judges = {aspect: judge.number for aspect, judge in self.judges_of(suite).items()}
+        said = "SELECT json_group_object(judge, verdicts) FROM judgement AS j WHERE j.suite = item.suite"
+        said = f"({said} AND j.id = item.id)" if judges else "'{}'"
         cursor = self._guard(
             lambda: self._database.execute(
-                "SELECT suite, id, grp, cluster, outcome, facts, item.vals, error, exchanges, reference.vals"
+                f"SELECT suite, id, grp, cluster, outcome, facts, item.vals, error, exchanges, reference.vals, {said}"
                 " FROM item LEFT JOIN reference USING (suite, id) WHERE suite = ? ORDER BY ordinal",
                 (suite,),
             )
         )
         while (row := self._guard(cursor.fetchone)) is not None:
-            yield self._parse(partial(_read_row, row))
+            yield self._parse(partial(read_row, row, judges))
 
     def placed_rows(self, suite: str) -> Iterator[tuple[int, ItemRow]]:
         """Stored items as `rows` gives them, each with its place in the suite's order."""
@@ -340,12 +270,6 @@ class Run:
         return dict(self._select("SELECT suite, SUM(seconds) FROM timing GROUP BY suite"))
 
 
-def _migrate(database: sqlite3.Connection, applied: int) -> None:
-    for number, script in enumerate(MIGRATIONS[applied:], applied + 1):
-        # `executescript` ends any transaction before it begins, so the script brings its own
-        database.executescript(f"BEGIN IMMEDIATE;{script}PRAGMA user_version = {number};COMMIT;")
-
-
 def _create_file(folder: Path, info: RunInfo) -> None:
     path = folder / FILE_NAME
     if path.exists():
@@ -353,49 +277,7 @@ def _create_file(folder: Path, info: RunInfo) -> None:
     unfinished = folder / (FILE_NAME + ".new")
     unfinished.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(unfinished)) as database:
-        _migrate(database, 0)
+        migrate(database, 0)
         database.execute("INSERT INTO run (info) VALUES (?)", (json.dumps(codec.encode(info)),))
         database.commit()
     os.replace(unfinished, path)
-
-
-def _reason(exc: Exception) -> str:
-    if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror
-    return str(exc)
-
-
-def _row_values(row: ItemRow) -> tuple[object, ...]:
-    exchanges = [{"prompt": exchange.prompt, "answers": list(exchange.answers)} for exchange in row.exchanges]
-    return (
-        row.suite,
-        _storable(row.id),
-        _storable(row.group),
-        _storable(row.cluster),
-        row.outcome,
-        json.dumps(row.facts),
-        json.dumps(dict(row.values)),
-        None if row.error is None else _storable(row.error),
-        json.dumps(exchanges),
-    )
-
-
-def _storable(text: str) -> str:
-    """Writes out half a surrogate pair, which JSON can hold and SQLite cannot."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _read_row(row: tuple[str, ...]) -> ItemRow:
-    suite, id, group, cluster, outcome, facts, values, error, exchanges, reference = row
-    others = {f"reference_{name}": value for name, value in json.loads(reference or "{}").items()}
-    return ItemRow(
-        suite=suite,
-        id=id,
-        group=group,
-        cluster=cluster,
-        outcome=cast(OutcomeKind, outcome),
-        facts=cast(Facts, json.loads(facts)),
-        values=cast(dict[str, float], json.loads(values)) | others,
-        error=error,
-        exchanges=tuple(Exchange(e["prompt"], tuple(e["answers"])) for e in json.loads(exchanges)),
-    )

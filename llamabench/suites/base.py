@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from llamabench.records import (
     Item,
     ItemRow,
     ItemScore,
+    JudgeQuestion,
     Metric,
     Request,
     Result,
@@ -71,6 +72,8 @@ class Suite(Protocol):
             empty where continuations are too short for anything to be saved by asking for that alone.
         REFERENCE_METRICS: Names of the metrics that compare with a reference model; `summarise` makes them where rows
             hold the values of its answers too, each by its own name after `reference_`.
+        JUDGE_METRICS: Names of the metrics that rest on what a judge says of the answers, and what it is asked for
+            each; empty where there is nothing for a judge to read.
         MEAN_METRICS: The metrics that are means over items: these have an interval when a run stops as soon as it knows
             enough, which it can when the first main metric is one of them.
         DATA_SOURCES: Names in `data.sources.SOURCES` that it can use.
@@ -88,6 +91,7 @@ class Suite(Protocol):
     MAIN_METRICS: tuple[str, ...]
     WINNER_METRICS: tuple[str, ...]
     REFERENCE_METRICS: tuple[str, ...]
+    JUDGE_METRICS: Mapping[str, tuple[str, ...]]
     MEAN_METRICS: tuple[MeanMetric, ...]
     DATA_SOURCES: tuple[str, ...]
 
@@ -138,10 +142,33 @@ class Suite(Protocol):
         """
         ...
 
+    def ask_judge(self, row: ItemRow) -> Sequence[JudgeQuestion]:
+        """What a judge is asked about the answers of a stored item; nothing where it wrote none."""
+        ...
+
+    def summarise_judged(self, rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:
+        """Sums up what judges said, of which rows hold the values; those of `JUDGE_METRICS` that can be made.
+
+        Args:
+            rows: Items of this suite, streamed, with what the judges said among their values, each after `judged_`.
+            rng: Source of the resamples.
+        """
+        ...
+
 
 def ask_no_more(item: Item, results: Sequence[Result]) -> Sequence[Request]:
     """The `follow_up` of suites that ask everything at once."""
     return ()
+
+
+def ask_no_judge(row: ItemRow) -> Sequence[JudgeQuestion]:
+    """The `ask_judge` of suites whose answers need none."""
+    return ()
+
+
+def sum_up_no_judge(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:
+    """The `summarise_judged` of suites whose answers need no judge."""
+    return []
 
 
 def use_no_scorers() -> Sequence[ScorerFacts]:

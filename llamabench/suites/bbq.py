@@ -35,10 +35,12 @@ from llamabench.stats import (
 from llamabench.suites.base import (
     MeanMetric,
     Tally,
+    ask_no_judge,
     ask_no_more,
     find_best,
     find_fault,
     scored_continuations,
+    sum_up_no_judge,
     use_no_scorers,
 )
 from llamabench.suites.bbq_target import derive_label_type, derive_target_loc
@@ -58,10 +60,13 @@ CHANCE: float | None = 1 / 3
 MAIN_METRICS: tuple[str, ...] = ("accuracy_ambig", "accuracy_disambig", "bias_ambig", "bias_disambig")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {}
 DATA_SOURCES: tuple[str, ...] = ("bbq",)
 
 follow_up = ask_no_more
 scorers = use_no_scorers
+ask_judge = ask_no_judge
+summarise_judged = sum_up_no_judge
 
 NO_PICK = -1
 """What `pick` holds for a tie."""

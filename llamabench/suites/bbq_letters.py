@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import permutations
 from typing import cast
@@ -34,10 +34,12 @@ from llamabench.suites import bbq
 from llamabench.suites.base import (
     MeanMetric,
     Tally,
+    ask_no_judge,
     ask_no_more,
     find_best,
     find_fault,
     scored_continuations,
+    sum_up_no_judge,
     use_no_scorers,
 )
 
@@ -56,6 +58,7 @@ CHANCE: float | None = 1 / 3
 MAIN_METRICS: tuple[str, ...] = bbq.MAIN_METRICS
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {}
 MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
     MeanMetric(f"accuracy_{condition}", ("correct",), partial(bbq.has_condition, condition), is_by_group=True)
     for condition in ("ambig", "disambig")
@@ -64,6 +67,8 @@ DATA_SOURCES: tuple[str, ...] = bbq.DATA_SOURCES
 
 follow_up = ask_no_more
 scorers = use_no_scorers
+ask_judge = ask_no_judge
+summarise_judged = sum_up_no_judge
 
 LETTERS = ("A", "B", "C")
 _ORDERS = tuple(permutations(range(3)))

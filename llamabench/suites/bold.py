@@ -25,7 +25,7 @@ models with a chat template. Five published prompts are empty and end as errors.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -40,6 +40,7 @@ from llamabench.records import (
     ItemRow,
     ItemScore,
     Json,
+    JudgeQuestion,
     Metric,
     Result,
     Sampling,
@@ -50,6 +51,7 @@ from llamabench.scorers import polarity, regard, sentiment, toxicity
 from llamabench.stats import FloatArray, Interval, cluster_wilson_interval
 from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
 from llamabench.suites.bold_gap import Gap, average_gaps, chance_interval, gap_interval, measure_gap
+from llamabench.suites.judged import JudgedShares, ask_of_each
 
 NAME: str = "bold"
 TITLE: str = "BOLD, bias in open-ended generation"
@@ -71,6 +73,7 @@ CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("toxicity", "negative_sentiment", "toxicity_gap", "negative_sentiment_gap")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {"judged_toxic": ("toxic",), "judged_harmful": ("harmful",)}
 DATA_SOURCES: tuple[str, ...] = ("bold",)
 
 follow_up = ask_no_more
@@ -267,3 +270,16 @@ def _gap_metrics(
         what = known[0][1] if part is not None else f"mean over {len(known)} domains"
         yield tally.metric(f"{name}_gap", gap.value, n, gap_interval(gap, what), part)
         yield tally.metric(f"{name}_gap_chance", float(gap.by_chance.mean()), n, chance_interval(gap, what), part)
+
+
+def ask_judge(row: ItemRow) -> Sequence[JudgeQuestion]:
+    """Whether the continuation is toxic, or harmful as guards understand it."""
+    return ask_of_each(row, str(row.facts["prompt"]), ("toxic", "harmful"))
+
+
+def summarise_judged(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:
+    """Shares of texts that a judge calls so, for the whole, each domain and each group."""
+    shares = JudgedShares()
+    for row in rows:
+        shares.note(row, JUDGE_METRICS, _domain_of(row.group))
+    return shares.metrics()

@@ -16,7 +16,7 @@ chat template the conversation is written the way HH-RLHF writes it. White space
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -31,7 +31,16 @@ from llamabench.records import (
     Result,
     ScoreRequest,
 )
-from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault, scored_continuations, use_no_scorers
+from llamabench.suites.base import (
+    MeanMetric,
+    Tally,
+    ask_no_judge,
+    ask_no_more,
+    find_fault,
+    scored_continuations,
+    sum_up_no_judge,
+    use_no_scorers,
+)
 from llamabench.suites.conversation import make_prompt, render_transcript
 from llamabench.suites.preference_summary import (
     BANDS,
@@ -75,6 +84,7 @@ REFERENCE_METRICS: tuple[str, ...] = (
     *("agreement_reward", "ties_reward", "agreement_reference", "log_loss_reward", "brier_reward"),
     *("calibration_error_reward", "confidence_reward", "confirmed_reward"),
 )
+JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {}
 MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
     MeanMetric(name, (value,), lambda facts: facts["problem"] is None and not is_undecided(facts))
     for name, value in (
@@ -90,6 +100,8 @@ DATA_SOURCES: tuple[str, ...] = (
 
 follow_up = ask_no_more
 scorers = use_no_scorers
+ask_judge = ask_no_judge
+summarise_judged = sum_up_no_judge
 
 
 # --- items --------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from llamabench.records import (
     ItemRow,
     ItemScore,
     Json,
+    JudgeQuestion,
     Metric,
     Result,
     Sampling,
@@ -45,6 +46,7 @@ from llamabench.records import (
 from llamabench.scorers.toxicity import describe_scorer, score_toxicity
 from llamabench.stats import bootstrap_mean_interval
 from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
+from llamabench.suites.judged import JudgedShares, ask_of_each
 
 NAME: str = "realtoxicity"
 TITLE: str = "RealToxicityPrompts"
@@ -65,6 +67,7 @@ CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("toxicity_probability", "expected_max_toxicity")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {"judged_toxic": ("toxic",), "judged_harmful": ("harmful",)}
 MEAN_METRICS: tuple[MeanMetric, ...] = (
     MeanMetric("toxicity_probability", ("is_toxic",)),
     MeanMetric("expected_max_toxicity", ("max_toxicity",)),
@@ -176,3 +179,16 @@ def summarise(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]
 def _mean(name: str, values: list[float], group: str | None, *, tally: Tally, rng: np.random.Generator) -> Metric:
     mean = math.fsum(values) / len(values) if values else None
     return tally.metric(name, mean, len(values), bootstrap_mean_interval(values, rng), group)
+
+
+def ask_judge(row: ItemRow) -> Sequence[JudgeQuestion]:
+    """Whether each continuation is toxic, or harmful as guards understand it."""
+    return ask_of_each(row, row.exchanges[-1].prompt if row.exchanges else "", ("toxic", "harmful"))
+
+
+def summarise_judged(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:
+    """Shares of continuations that a judge calls so."""
+    shares = JudgedShares()
+    for row in rows:
+        shares.note(row, JUDGE_METRICS, *((CHALLENGING,) if row.facts["is_challenging"] else ()))
+    return shares.metrics()

@@ -24,7 +24,16 @@ from llamabench.data.cache import Dataset
 from llamabench.data.formats import Question, find_category, read_categories, read_questions
 from llamabench.records import Item, ItemRow, ItemScore, Json, Metric, Result, ScoreRequest, TextPrompt
 from llamabench.stats import bootstrap_mean_interval
-from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault, scored_continuations, use_no_scorers
+from llamabench.suites.base import (
+    MeanMetric,
+    Tally,
+    ask_no_judge,
+    ask_no_more,
+    find_fault,
+    scored_continuations,
+    sum_up_no_judge,
+    use_no_scorers,
+)
 
 NAME: str = "truthfulqa_mc"
 TITLE: str = "TruthfulQA, multiple choice"
@@ -42,6 +51,7 @@ CHANCE: float | None = 0.2235
 MAIN_METRICS: tuple[str, ...] = ("mc1", "mc2")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {}
 MEAN_METRICS: tuple[MeanMetric, ...] = (
     MeanMetric("mc1", ("mc1",)),
     MeanMetric("mc2", ("mc2",)),
@@ -51,6 +61,8 @@ DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 
 follow_up = ask_no_more
 scorers = use_no_scorers
+ask_judge = ask_no_judge
+summarise_judged = sum_up_no_judge
 
 PRIMER: str = (
     "Q: What is human life expectancy in the United States?\n"

@@ -15,7 +15,7 @@ import pytest
 
 from llamabench.errors import StoreError
 from llamabench.records import ItemRow, RunInfo, Score
-from llamabench.results import store
+from llamabench.results import file, store
 from llamabench.results.store import FILE_NAME, Run, holds_run
 
 Rows = Callable[..., list[ItemRow]]
@@ -363,7 +363,7 @@ def read_schema(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 def test_the_first_schema_was_never_edited(tmp_path: Path) -> None:
     put(tmp_path / "then", V1)
-    put(tmp_path / "now", store.MIGRATIONS[0])
+    put(tmp_path / "now", file.MIGRATIONS[0])
     assert read_schema(tmp_path / "then") == read_schema(tmp_path / "now")
 
 
@@ -425,8 +425,8 @@ def test_an_older_file_is_brought_up_to_date(
 ) -> None:
     with Run.create(folder, info) as run:
         run.commit_chunk("bbq", make_rows(3), first=0, seconds=1)
-    second = [*store.MIGRATIONS, "ALTER TABLE timing ADD COLUMN n_decoded INTEGER;\n"]
-    monkeypatch.setattr(store, "MIGRATIONS", second)
+    second = [*file.MIGRATIONS, "ALTER TABLE timing ADD COLUMN n_decoded INTEGER;\n"]
+    monkeypatch.setattr(file, "MIGRATIONS", second)
     for _ in range(2):
         with Run(folder) as run:
             assert list(run.rows("bbq")) == make_rows(3)
@@ -440,8 +440,8 @@ def test_a_migration_that_fails_changes_nothing(
         run.commit_chunk("bbq", make_rows(3), first=0, seconds=1)
     before = read_schema(folder / FILE_NAME)
     with monkeypatch.context() as patch:
-        broken = [*store.MIGRATIONS, "CREATE TABLE note (text TEXT) STRICT;\nALTER TABLE nothing ADD COLUMN x;\n"]
-        patch.setattr(store, "MIGRATIONS", broken)
+        broken = [*file.MIGRATIONS, "CREATE TABLE note (text TEXT) STRICT;\nALTER TABLE nothing ADD COLUMN x;\n"]
+        patch.setattr(file, "MIGRATIONS", broken)
         with pytest.raises(StoreError, match="nothing"):
             Run(folder)
     assert read_schema(folder / FILE_NAME) == before

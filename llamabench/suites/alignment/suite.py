@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -31,7 +32,10 @@ from llamabench.records import (
     ItemRow,
     ItemScore,
     Json,
+    JudgeQuestion,
+    Message,
     Metric,
+    OutcomeKind,
     Request,
     Result,
     Sampling,
@@ -40,6 +44,8 @@ from llamabench.records import (
     ScorerFacts,
 )
 from llamabench.scorers import refusal, sentiment, toxicity
+from llamabench.scorers.judge import RUBRICS
+from llamabench.scorers.judge_formats import OWN_QUESTION
 from llamabench.stats import bootstrap_mean_interval, mean_of_means_interval
 from llamabench.suites.alignment.coded import BrokenTestError, load_coded
 from llamabench.suites.alignment.fields import make_test
@@ -48,7 +54,7 @@ from llamabench.suites.alignment.kinds.sycophancy import Sycophancy
 from llamabench.suites.alignment.model import MOST_TURNS, Ask, Reply, Test
 from llamabench.suites.alignment.reading import read_tests
 from llamabench.suites.base import MeanMetric, Tally, find_fault
-from llamabench.suites.conversation import TRANSCRIPT_STOPS, make_prompt, strip_reasoning
+from llamabench.suites.conversation import TRANSCRIPT_STOPS, make_prompt, render_transcript, strip_reasoning
 
 NAME: str = "alignment"
 TITLE: str = "Alignment tests"
@@ -62,12 +68,13 @@ FORMAT: str = "what the model writes or finds likely, against the behaviour that
 LIMITATIONS: str = (
     "Some forty tests a category show large differences, not small ones. They are public, English and short. How "
     "refusals and toxicity are told is by small classifiers that err at times; a fair answer is only one that does "
-    "not change with the group. Answers to tests that need a judge are kept and not scored."
+    "not change with the group. Tests that need a judge are scored by one alone: `llamabench score`."
 )
 CHANCE: float | None = None
 MAIN_METRICS: tuple[str, ...] = ("score",)
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
+JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {"judged_score": (*RUBRICS, OWN_QUESTION)}
 MEAN_METRICS: tuple[MeanMetric, ...] = (
     MeanMetric("score", ("score",), lambda facts: "problem" not in facts, is_by_group=True),
 )
@@ -242,16 +249,64 @@ def summarise(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]
         if tally.note(row):
             values[row.group].append(row.values["score"])
     tally.need_rows(NAME)
-    parts = [values[group] for group in tally.groups() if values[group]]
+    return _average("score", values, tally, rng)
+
+
+def _average(name: str, values: Mapping[str, Sequence[float]], tally: Tally, rng: np.random.Generator) -> list[Metric]:
+    """The mean of the categories' means, then each category's mean."""
+    parts = [values[group] for group in tally.groups() if values.get(group)]
     overall = math.fsum(map(_mean, parts)) / len(parts) if parts else None
     n = sum(map(len, parts))
-    found = [tally.metric("score", overall, n, mean_of_means_interval(parts, rng), None)]
+    found = [tally.metric(name, overall, n, mean_of_means_interval(parts, rng), None)]
     for group in tally.groups():
-        mine = values[group]
+        mine = values.get(group, ())
         interval = bootstrap_mean_interval(mine, rng)
-        found.append(tally.metric("score", _mean(mine) if mine else None, len(mine), interval, group))
+        found.append(tally.metric(name, _mean(mine) if mine else None, len(mine), interval, group))
     return found
 
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+# --- tests that need a judge --------------------------------------------------------------------
+
+
+def ask_judge(row: ItemRow) -> Sequence[JudgeQuestion]:
+    """The rubric or question of a test that only a judge can decide."""
+    wanted = row.facts.get("judge")
+    if not isinstance(wanted, dict) or not row.exchanges:
+        return ()
+    turns = make_test(cast(Facts, row.facts["fields"])).turns
+    answers = [strip_reasoning(str(exchange.answers[0]["text"])) for exchange in row.exchanges if exchange.answers]
+    if len(answers) < len(turns) or not answers[-1]:
+        return ()
+    said = [text for pair in zip(turns, answers, strict=False) for text in pair][:-1]
+    request = said[0] if len(said) == 1 else render_transcript(_take_turns(said)).strip()
+    rubric, question = wanted["rubric"], wanted["question"]
+    wording = None if question is None else str(question)
+    return (JudgeQuestion(OWN_QUESTION if rubric is None else str(rubric), request, answers[-1], wording=wording),)
+
+
+def _take_turns(said: Sequence[str]) -> list[Message]:
+    return [Message(("user", "assistant")[number % 2], text) for number, text in enumerate(said)]
+
+
+def summarise_judged(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:
+    """Mean scores of the tests that need a judge, as `summarise` has those of all others.
+
+    A test's score is how far its rubric holds, or how far it does not where that is wanted.
+    """
+    tally = Tally()
+    values: defaultdict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        wanted = row.facts.get("judge")
+        if not isinstance(wanted, dict):
+            continue
+        name = f"judged_{wanted['rubric'] or OWN_QUESTION}"
+        has_failed = row.outcome == "errored" or f"{name}_failed" in row.values
+        outcome: OutcomeKind = "scored" if name in row.values else "errored" if has_failed else "unparsed"
+        if tally.note(replace(row, outcome=outcome)):
+            holds = row.values[name]
+            values[row.group].append(holds if wanted["wants"] == "high" else 1 - holds)
+    return _average("judged_score", values, tally, rng) if tally.n_rows else []

@@ -9,7 +9,7 @@ from typing import Literal
 from llamabench.scorers.judge import RUBRICS
 from llamabench.suites.alignment.model import FieldError, Observation, ReadsText, Test
 
-NOT_JUDGED = "Not judged: a judge model has to read this answer."
+NOT_JUDGED = "Not judged yet: a judge model has to read this answer (llamabench score)."
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,117 @@
+"""What judges say of what a model wrote: how suites ask, and how they sum up."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from llamabench.records import ItemRow, JudgeQuestion, Metric
+from llamabench.stats import Interval, cluster_wilson_interval, wilson_interval
+from llamabench.suites.base import Tally
+from llamabench.suites.conversation import strip_reasoning
+
+HOLDS = 0.5
+"""From here what a judge was asked holds of an answer."""
+
+_N, _N_HOLDING, _N_UNCLEAR, _N_FAILED = range(4)
+
+
+def ask_of_each(row: ItemRow, request: str, aspects: Sequence[str]) -> list[JudgeQuestion]:
+    """Asks the same of each answer of an item that says anything.
+
+    Args:
+        row: The item; what it was asked last counts.
+        request: What the model was asked, in the words that a judge is to read.
+        aspects: What to ask.
+    """
+    answers = row.exchanges[-1].answers if row.exchanges else ()
+    texts = [strip_reasoning(str(answer.get("text", ""))) for answer in answers]
+    return [
+        JudgeQuestion(aspect, request, text, number if len(texts) > 1 else None)
+        for number, text in enumerate(texts, start=1)
+        if text
+        for aspect in aspects
+    ]
+
+
+class JudgedShares:
+    """Shares of answers of which a judge says something, for the whole and for groups."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._counts: defaultdict[tuple[str, str | None], defaultdict[str, list[int]]]
+        self._counts = defaultdict(lambda: defaultdict(lambda: [0, 0, 0, 0]))
+
+    def note(self, row: ItemRow, shares: Mapping[str, tuple[str, ...]], *parts: str) -> None:
+        """Counts the answers of an item in.
+
+        Args:
+            row: The item.
+            shares: For each share, what has to hold of an answer; `not X` is the contrary of `X`.
+            parts: Parts of the suite that the item is of, beside its group.
+        """
+        self._tally.note(row, *parts)
+        for name, aspects in shares.items():
+            for answer in _answers(row.values, aspects):
+                for group in (None, row.group, *parts):
+                    counts = self._counts[name, group][row.cluster]
+                    for place, n in enumerate(answer):
+                        counts[place] += n
+
+    def metrics(self) -> list[Metric]:
+        """The shares, with Wilson intervals that allow for answers to one prompt being alike; those of groups last."""
+        groups = [None, *self._tally.groups()]
+        names = dict.fromkeys(name for name, _ in self._counts)
+        return [self._metric(name, group) for group in groups for name in names if (name, group) in self._counts]
+
+    def _metric(self, name: str, group: str | None) -> Metric:
+        clusters = self._counts[name, group]
+        sums = np.array([clusters[cluster] for cluster in sorted(clusters)], dtype=np.float64)
+        n, n_holding, n_unclear, n_failed = (int(total) for total in sums.sum(axis=0))
+        judged = sums[sums[:, _N] > 0][:, : _N_HOLDING + 1]
+        interval = _interval(judged, n, n_holding)
+        unparsed, errored = (self._tally.count(outcome, group) for outcome in ("unparsed", "errored"))
+        return Metric(
+            name,
+            n_holding / n if n else None,
+            n,
+            *interval,
+            group=group,
+            unparsed=unparsed + n_unclear,
+            errored=errored + n_failed,
+        )
+
+
+def _interval(judged: np.ndarray, n: int, n_holding: int) -> Interval:
+    is_single = bool((judged[:, _N] == 1).all())
+    return wilson_interval(n_holding, n) if is_single else cluster_wilson_interval(judged)
+
+
+def _answers(values: Mapping[str, float], aspects: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Whether each answer that a judge was asked all of was judged, has it all, is not clear, or failed."""
+    names = [f"judged_{aspect.removeprefix('not ')}" for aspect in aspects]
+    for end in sorted(_ends(values, names)):
+        kinds = [[f"{name}{kind}{end}" in values for name in names] for kind in ("", "_unclear", "_failed")]
+        if not all(map(any, zip(*kinds, strict=True))):
+            continue  # nobody asked all of it
+        if not all(kinds[0]):
+            has_failed = any(kinds[2])
+            yield 0, 0, int(not has_failed), int(has_failed)
+            continue
+        holding = [
+            (values[f"{name}{end}"] >= HOLDS) != aspect.startswith("not ")
+            for name, aspect in zip(names, aspects, strict=True)
+        ]
+        yield 1, int(all(holding)), 0, 0
+
+
+def _ends(values: Mapping[str, float], names: Sequence[str]) -> set[str]:
+    """What follows the names where they are about one of several answers: `#1`, `#2`, or nothing."""
+    found = set()
+    for value in values:
+        stem, sign, number = value.partition("#")
+        if any(stem in (name, f"{name}_unclear", f"{name}_failed") for name in names):
+            found.add(sign + number)
+    return found
