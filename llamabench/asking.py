@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,11 +17,31 @@ IN_FLIGHT = 2
 """Chunks under way at once: the engine works on one while the other is scored and stored."""
 
 
+FollowUp = Callable[[Item, Sequence[Result]], Sequence[Request]]
+"""What to ask next for an item, given the answers so far."""
+
+
 class ScoredChunk(NamedTuple):
     """Rows of a chunk, the place of the first of its items, and the tokens that were decoded for it."""
 
     first: int
     rows: list[ItemRow]
+    n_decoded: int
+
+
+class AskedItem(NamedTuple):
+    """An item with all that was asked for it, and the answers in the same order."""
+
+    item: Item
+    requests: list[Request]
+    results: list[Result]
+
+
+class AskedChunk(NamedTuple):
+    """Items of a chunk, the place of the first of them, and the tokens that were decoded for it."""
+
+    first: int
+    items: list[AskedItem]
     n_decoded: int
 
 
@@ -70,6 +90,14 @@ def score_chunks(
     Raises:
         EngineError: The engine cannot be brought back.
     """
+    for chunk in ask_chunks(chunks, asker, suite.follow_up, seed=seed):
+        yield ScoredChunk(chunk.first, [_score(suite, asked) for asked in chunk.items], chunk.n_decoded)
+
+
+def ask_chunks(
+    chunks: Iterable[tuple[int, list[Item]]], asker: Asker, follow_up: FollowUp, *, seed: int = 0
+) -> Iterator[AskedChunk]:
+    """Asks for chunks of items, as `score_chunks` does, and leaves the answers as they are."""
     waiting = iter(chunks)
     in_flight: deque[_Chunk] = deque()
     while True:
@@ -85,12 +113,13 @@ def score_chunks(
         queue = iter(answers.results)
         for talk in chunk.open_talks:
             talk.take(queue)
-            talk.pending = _seeded(suite.follow_up(talk.item, talk.results), seed)
+            talk.pending = _seeded(follow_up(talk.item, talk.results), seed)
         if chunk.open_talks:
             asker.submit([talk.pending for talk in chunk.open_talks])
             in_flight.append(chunk)
         else:
-            yield ScoredChunk(chunk.first, [_score(suite, talk) for talk in chunk.talks], chunk.n_decoded)
+            asked = [AskedItem(talk.item, talk.requests, talk.results) for talk in chunk.talks]
+            yield AskedChunk(chunk.first, asked, chunk.n_decoded)
 
 
 def _seeded(requests: Sequence[Request], seed: int) -> tuple[Request, ...]:
@@ -102,7 +131,6 @@ def _seeded(requests: Sequence[Request], seed: int) -> tuple[Request, ...]:
     )
 
 
-def _score(suite: Suite, talk: _Talk) -> ItemRow:
-    return make_row(
-        suite.NAME, talk.item, talk.requests, results=talk.results, score=suite.score(talk.item, talk.results)
-    )
+def _score(suite: Suite, asked: AskedItem) -> ItemRow:
+    item, requests, results = asked
+    return make_row(suite.NAME, item, requests, results=results, score=suite.score(item, results))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from llamabench.data.models import FoundModel
-    from llamabench.records import Standing
+    from llamabench.judging import JudgeOptions
+    from llamabench.records import JudgeFacts, Standing
     from llamabench.results.store import Run
     from llamabench.runner import RunOptions
 
@@ -83,6 +84,12 @@ DEFAULT_OUT = Path("llamabench-runs")
     metavar="P",
     help="End a suite when its first score is known within P either way, as in 0.02 for 2 points.",
 )
+@click.option(
+    "--judge",
+    metavar="MODEL",
+    help="Then have this model judge what was written, as `llamabench score` does: a guard or any instruction model.",
+)
+@click.option("--judge-format", metavar="NAME", help="How the judge is asked. [what its file says]")
 @click.option("--bench", "is_benched", is_flag=True, help="Measure the speed first, for the report: about a minute.")
 @click.option(
     "--watchdog",
@@ -111,6 +118,8 @@ def command(
     reference: str | None,
     time_s: float | None,
     precision: float | None,
+    judge: str | None,
+    judge_format: str | None,
     is_benched: bool,
     watchdog_s: float | None,
     as_json: bool,
@@ -136,7 +145,7 @@ def command(
         seed=seed,
         resume=resume,
         use_chat=chat,
-        chat_template=_read_template(chat_template, found),
+        chat_template=read_template(chat_template, found),
         is_demo=found.is_demo,
         is_exact=is_exact,
         winners_only=winners_only,
@@ -147,7 +156,19 @@ def command(
         overrides=read_overrides(decided),
         budget=None if time_s is None and precision is None else Budget(time_s, precision),
     )
-    return run_and_show(options, as_json=as_json, quiet=quiet)
+    judged_by = None if judge is None else _find_judge(judge, judge_format, options)
+    return run_and_show(options, as_json=as_json, quiet=quiet, judge=judged_by)
+
+
+def _find_judge(name: str, format_name: str | None, options: RunOptions) -> JudgeOptions:
+    """Looks the judge up and refuses one that could say nothing, before anything is run."""
+    from llamabench.data.models import find_model
+    from llamabench.judging import JudgeOptions, check_suites, find_judge
+
+    found = find_model(name)
+    _, format_ = find_judge(found.path, format_name)
+    check_suites([suite.partition(":")[0] for suite in options.suites], format_)
+    return JudgeOptions(found.path, format_.name, chat_template=found.chat_template, watchdog_s=options.watchdog_s)
 
 
 def _find_reference(name: str) -> Path:
@@ -158,7 +179,8 @@ def _find_reference(name: str) -> Path:
     return Path(name) if holds_run(Path(name)) else find_model(name).path
 
 
-def _read_template(path: Path | None, found: FoundModel) -> str | None:
+def read_template(path: Path | None, found: FoundModel) -> str | None:
+    """The text of a template that is named, or else of the one that comes with the model's name."""
     if path is None:
         return found.chat_template
     try:
@@ -167,12 +189,12 @@ def _read_template(path: Path | None, found: FoundModel) -> str | None:
         raise LlamabenchError(f"The chat template {path} cannot be read: {exc}.") from exc
 
 
-class _Bar:
+class Bar:
     """Progress on the error stream, and what to say when a run is cut short."""
 
     def __init__(self, *, quiet: bool, always_new: bool):
         self._quiet = quiet
-        self._always_new = always_new
+        self._command = "The same command without --no-resume" if always_new else "The same command"
         self._bar: tqdm[None] | None = None
         self._suite: str | None = None
         self._saved: dict[str, str] = {}
@@ -193,6 +215,18 @@ class _Bar:
             f"batches of {plan.scoring.n_batch:,}."
         )
         for reason in (*run.info.machine.notes, sizes, *plan.reasons):
+            click.echo(f"  {reason}", err=True)
+
+    def begin_judge(self, run: Run, judge: JudgeFacts) -> None:
+        """Says who judges, and how that model is run."""
+        self.close()
+        self.folder, self._suite = run.folder, None
+        self._saved.clear()
+        self._command = f"`llamabench score {run.folder} --judge {judge.model.path} --format {judge.format}`"
+        if self._quiet:
+            return
+        click.echo(f"Judge: {judge.model.name} {judge.model.quant}, asked as {judge.format}", err=True)
+        for reason in judge.plan.reasons:
             click.echo(f"  {reason}", err=True)
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
@@ -240,8 +274,7 @@ class _Bar:
         if self.folder is None:
             return ""
         items = "; ".join(self._saved.values()) or "No items"
-        command = "The same command without --no-resume" if self._always_new else "The same command"
-        return f"{items} are saved in {self.folder}. {command} goes on from there."
+        return f"{items} are saved in {self.folder}. {self._command} goes on from there."
 
 
 def _describe_standing(standing: Standing | None) -> Iterator[str]:
@@ -254,18 +287,36 @@ def _describe_standing(standing: Standing | None) -> Iterator[str]:
         yield f"{format_duration(standing.seconds_left)} left"
 
 
-def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool) -> int:
-    """Runs suites and shows the scores; the exit code.
+def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool, judge: JudgeOptions | None = None) -> int:
+    """Runs suites, has the answers judged where there is a judge, and shows the scores; the exit code.
 
     Raises:
         LlamabenchError: With a note on what is saved and how to go on.
     """
     from llamabench import runner
+
+    def work(bar: Bar) -> Run:
+        run = runner.run(options, bar)
+        if judge is None:
+            return run
+        from llamabench.judging import judge_run
+
+        run.close()
+        return judge_run(run.folder, judge, bar)
+
+    return work_and_show(work, Bar(quiet=quiet, always_new=options.resume is False), as_json=as_json)
+
+
+def work_and_show(work: Callable[[Bar], Run], bar: Bar, *, as_json: bool) -> int:
+    """Does what gives a run, and shows its scores; the exit code.
+
+    Raises:
+        LlamabenchError: With a note on what is saved and how to go on.
+    """
     from llamabench.cli.show import show_run
 
-    bar = _Bar(quiet=quiet, always_new=options.resume is False)
     try:
-        run = runner.run(options, bar)
+        run = work(bar)
     except KeyboardInterrupt:
         bar.close()
         click.echo(f"Interrupted. {bar.saved}".rstrip(), err=True)

@@ -25,15 +25,19 @@ class StoredJudge:
 class Judges(RunFile):
     """The part of a run's file that is about judges."""
 
-    def add_judge(self, key: str, facts: JudgeFacts) -> None:
-        """Stores who is to judge answers of this run; `key` tells it from other judges."""
+    def save_judge(self, key: str, facts: JudgeFacts) -> StoredJudge:
+        """Stores who is to judge answers of this run, or how from now on; `key` tells it from other judges."""
 
         def write() -> None:
             with self._database:
                 document = json.dumps(codec.encode(facts))
-                self._database.execute("INSERT INTO judge (key, facts) VALUES (?, ?)", (key, document))
+                self._database.execute("INSERT OR IGNORE INTO judge (key, facts) VALUES (?, ?)", (key, document))
+                self._database.execute("UPDATE judge SET facts = ? WHERE key = ?", (document, key))
 
         self._guard(write)
+        judge = self.find_judge(key)
+        assert judge is not None, "it was just stored"
+        return judge
 
     def save_judgements(self, judge: int, suite: str, judgements: Mapping[str, Sequence[Judgement]]) -> None:
         """Stores what a judge said of the answers of some items, in one transaction."""
@@ -41,7 +45,7 @@ class Judges(RunFile):
         def write() -> None:
             rows = [(suite, storable(name), judge, json.dumps(codec.encode(said))) for name, said in judgements.items()]
             with self._database:
-                self._database.executemany("INSERT INTO judgement VALUES (?, ?, ?, ?)", rows)
+                self._database.executemany("INSERT OR REPLACE INTO judgement VALUES (?, ?, ?, ?)", rows)
 
         self._guard(write)
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from llamabench.records import RunInfo, SuiteChoice
+import re
+from collections.abc import Sequence
+
+from llamabench.records import JudgeFacts, RunInfo, SuiteChoice
 
 
-def make_signature(info: RunInfo, choice: SuiteChoice, *, uses_reference: bool = False) -> str:
+def make_signature(
+    info: RunInfo, choice: SuiteChoice, *, uses_reference: bool = False, judges: Sequence[JudgeFacts] = ()
+) -> str:
     """Names everything a suite's scores depend on; scores with different ones are not comparable as they are.
 
     Args:
         info: The run.
         choice: The suite.
         uses_reference: Whether the score compares the model with the run's reference model.
+        judges: Whose verdicts the score rests on.
 
     Source: the form is sacrebleu's, sacrebleu/metrics/base.py.
     """
@@ -28,6 +34,7 @@ def make_signature(info: RunInfo, choice: SuiteChoice, *, uses_reference: bool =
         "chat": (info.chat_template_sha256 or "none")[:8],
         "quant": info.model.quant,
         **({"ref": f"{other.model.fingerprint[:8]}@{other.model.quant}"} if other else {}),
+        **({"judge": "+".join(map(_name_judge, judges))} if judges else {}),
         "kv": plan.kv_type,
         "fa": plan.flash_attention,
         "ub": plan.scoring.n_ubatch,
@@ -40,3 +47,11 @@ def make_signature(info: RunInfo, choice: SuiteChoice, *, uses_reference: bool =
         "llamabench": info.llamabench,
     }
     return "|".join(f"{name}:{value}" for name, value in parts.items())
+
+
+def _name_judge(judge: JudgeFacts) -> str:
+    name = re.sub(r"[^\w.-]+", "-", judge.model.name)
+    template = (judge.chat_template_sha256 or "none")[:8]
+    return (
+        f"{judge.format}@{name}@{judge.model.fingerprint[:8]}@{judge.model.quant}@{template}@{judge.llama_cpp_commit}"
+    )
