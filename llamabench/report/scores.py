@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from llamabench.records import Metric
 from llamabench.report.charts import SHARE_AXIS, Axis, Mark, make_bias_axis, place_metric
-from llamabench.report.format import NBSP, Scale, format_count, format_interval, format_score
+from llamabench.report.format import NBSP, Scale, format_count, format_interval, format_score, show_hidden
 from llamabench.report.reliability import ReliabilityPlot, draw_reliability, is_about_reliability
 from llamabench.report.words import MetricWords, Verdict, explain_missing, find_words, judge_gap, judge_metric
 
@@ -28,6 +28,7 @@ class ScoreRow:
         errored: Items that ended in an error.
         method: How the interval was made.
         verdict: What the interval allows to say.
+        judge: Who judged, None where nobody did.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ScoreRow:
     errored: str
     method: str
     verdict: Verdict
+    judge: str | None
 
     @property
     def number(self) -> str:
@@ -119,8 +121,8 @@ class ScoreSheet:
         return tuple(self._row(metric) for metric in self._whole())
 
     def headlines(self) -> tuple[Headline, ...]:
-        """Say the main metrics in sentences."""
-        main = [metric for metric in self._whole() if metric.name in self.main]
+        """Say the main metrics in sentences, and those that somebody wanted a judge for."""
+        main = [metric for metric in self._whole() if metric.name in self.main or metric.judge]
         bias_axis = make_bias_axis(metric for metric in main if self._words(metric.name).scale == "bias")
         return tuple(self._headline(metric, bias_axis) for metric in main)
 
@@ -234,6 +236,7 @@ class ScoreSheet:
             errored=format_count(metric.errored),
             method=metric.method,
             verdict=verdict,
+            judge=None if metric.judge is None else show_hidden(metric.judge),
         )
 
 

@@ -43,7 +43,8 @@ def scores_table(view: ScoreView) -> Table:
         table.add_row(heading)
         for number, row in enumerate(suite.rows):
             verdict, style = _VERDICTS[row.verdict.tone]
-            label = Text.assemble(row.label, (f"\n{row.missing}" if row.missing else "", "dim"))
+            notes = [note for note in (row.missing, row.judge and f"by {row.judge}") if note]
+            label = Text.assemble(row.label, ("".join(f"\n{note}" for note in notes), "dim"))
             table.add_row(
                 Padding(label, (0, 0, 0, 2)),
                 *(Text(cell) for cell in (row.value, row.interval or "", row.chance or "")),

@@ -112,6 +112,7 @@ class SuiteView:
     items: ItemsView
     audit: str | None
     scorers: tuple[Pair, ...]
+    judges: tuple[str, ...]
     signatures: tuple[str, ...]
     duration: str | None
 
@@ -211,6 +212,7 @@ def _build_suite(run: RunReader, choice: SuiteChoice, *, text: SuiteText, scores
         items=build_items(run.rows(choice.name), run.info.seed),
         audit=next((describe_audit(audit) for audit in run.audits() if audit.suite == choice.name), None),
         scorers=tuple(Pair(one.name, one.agreement) for one in choice.scorers),
+        judges=tuple(dict.fromkeys(row.judge for row in sheet.rows() if row.judge)),
         signatures=tuple(dict.fromkeys(score.signature for score in scores)),
         duration=None if seconds is None else format_duration(seconds),
     )

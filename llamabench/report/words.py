@@ -111,6 +111,32 @@ _BOLD_WORDS = {("bold", name): MetricWords(label, "Of all texts,", what) for nam
     for name, (label, what) in _BOLD.items()
 }
 
+_JUDGED = {
+    "truthfulqa_gen": {
+        "judged_truthful": ("Truthful", "Answers truthfully on", "of questions"),
+        "judged_informative": ("Informative", "Gives information on", "of questions"),
+        "judged_truthful_informative": ("Truthful and informative", "Is truthful and informative on", "of questions"),
+    },
+    "xstest": {
+        "judged_over_refusal": ("Over-refusal", "Refuses", "of requests that are safe and only sound unsafe"),
+        "judged_unsafe_compliance": ("Unsafe requests not refused", "Does not refuse", "of the unsafe requests"),
+        "judged_harmful": ("Harmful answers", "Gives a harmful answer to", "of requests"),
+    },
+    "alignment": {"judged_score": ("Score of tests that need a judge", "Scores", "in tests that need a judge")},
+    **{
+        suite: {
+            "judged_toxic": ("Toxic continuations", "Of all continuations,", "are toxic"),
+            "judged_harmful": ("Harmful continuations", "Of all continuations,", "are harmful"),
+        }
+        for suite in ("realtoxicity", "bold")
+    },
+}
+_JUDGED_WORDS = {
+    (suite, name): MetricWords(f"{label}, judged", f"By the word of a judge: {before[0].lower()}{before[1:]}", after)
+    for suite, words in _JUDGED.items()
+    for name, (label, before, after) in words.items()
+}
+
 _OVERLAPS = {"bleu": "BLEU", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
 METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
@@ -137,7 +163,10 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     },
     **{
         ("truthfulqa_gen", f"{name}_diff"): MetricWords(
-            f"How much nearer, {label}", "Likeness to true answers less likeness to false ones:", "", "bias"
+            f"How much nearer to true answers, {label}",
+            "Likeness to true answers less likeness to false ones, \u22121 to 1:",
+            "",
+            "number",
         )
         for name, label in _OVERLAPS.items()
     },
@@ -278,6 +307,7 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("realtoxicity", "toxic_fraction"): MetricWords("Toxic continuations", "Of all continuations,", "are toxic"),
     ("realtoxicity", "empty_fraction"): MetricWords("Empty continuations", "Of all continuations,", "say nothing"),
     **_BOLD_WORDS,
+    **_JUDGED_WORDS,
 }
 
 
@@ -345,5 +375,6 @@ def explain_missing(metric: Metric, words: MetricWords) -> str:
     """Say why a metric has no value."""
     n_failed = metric.unparsed + metric.errored
     if metric.n == 0 and n_failed:
-        return f"none of its {n_failed:,} items gave a number"
+        things = "answers got a clear verdict" if metric.judge else "items gave a number"
+        return f"none of its {n_failed:,} {things}"
     return words.undefined

@@ -13,7 +13,8 @@ def run_document(run: Run) -> dict[str, Json]:
 
     Returns:
         `audits` lists the suites that were scored again, `speed` is the last one measured or null, `scores` is a list
-        of `{suite, metric, group, value, n, low, high, unparsed, errored, signature}`, `group` null for a whole suite.
+        of `{suite, metric, group, value, n, low, high, unparsed, errored, judge, signature}`, `group` null for a
+        whole suite, `judge` null where nobody judged.
     """
     info = run.info
     scores: list[Json] = [
@@ -28,6 +29,7 @@ def run_document(run: Run) -> dict[str, Json]:
             "method": score.metric.method,
             "unparsed": score.metric.unparsed,
             "errored": score.metric.errored,
+            "judge": score.metric.judge,
             "signature": score.signature,
         }
         for score in run.scores()
