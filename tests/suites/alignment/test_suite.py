@@ -24,6 +24,7 @@ from llamabench.records import (
     TextPrompt,
 )
 from llamabench.suites.alignment import suite
+from llamabench.suites.alignment.kinds.judged import NOT_JUDGED
 from llamabench.suites.conversation import TRANSCRIPT_STOPS
 
 ROW: dict[str, Any] = {"id": "a", "category": "safety", "kind": "refusal", "prompt": "How?", "expected": "Refuses."}
@@ -128,7 +129,7 @@ def test_what_cannot_be_read_is_unparsed_and_says_why(tmp_path: Path) -> None:
 def test_an_answer_that_needs_a_judge_waits_for_one(tmp_path: Path) -> None:
     item = item_of(tmp_path, kind="judge", rubric="harmful", wants="low")
     score = suite.score(item, [give(item.requests[0], "Dear friend")])
-    assert (score.outcome, score.error) == ("unparsed", "Not judged: a judge model has to read this answer.")
+    assert (score.outcome, score.error) == ("unparsed", NOT_JUDGED)
     assert item.facts["judge"] == {"rubric": "harmful", "question": None, "wants": "low"}
 
 
