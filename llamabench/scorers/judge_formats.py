@@ -94,9 +94,11 @@ class _AnyModel:
 
 
 def _rubric_of(question: JudgeQuestion) -> Rubric:
-    if question.wording is None:
+    wording = question.wording
+    if wording is None:
         return RUBRICS[question.aspect]
-    return Rubric(question.aspect, f"{question.wording} Answer Yes or No.", YES_OR_NO)
+    says_how = "yes or no" in wording.lower()
+    return Rubric(question.aspect, wording if says_how else f"{wording} Answer Yes or No.", YES_OR_NO)
 
 
 @dataclass(frozen=True, slots=True)

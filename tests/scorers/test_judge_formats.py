@@ -72,10 +72,11 @@ def test_every_format_asks_and_reads_all_that_it_says(name: str) -> None:
 
 
 def test_a_question_of_ones_own_is_asked_in_its_words() -> None:
-    question = JudgeQuestion("question", "Why?", "Because.", wording="Is the answer short?")
-    (request,) = JUDGE_FORMATS["rubric"].ask(question, "x")
-    assert isinstance(request.prompt, ChatPrompt)
-    assert request.prompt.messages[0].content.endswith("Is the answer short? Answer Yes or No.")
+    for wording in ("Is the answer short?", "Is the answer short? Answer Yes or No."):
+        question = JudgeQuestion("question", "Why?", "Because.", wording=wording)
+        (request,) = JUDGE_FORMATS["rubric"].ask(question, "x")
+        assert isinstance(request.prompt, ChatPrompt)
+        assert request.prompt.messages[0].content.endswith("\n\nIs the answer short? Answer Yes or No.")
 
 
 def test_fine_tuned_judges_are_asked_in_plain_text() -> None:

@@ -26,11 +26,14 @@ from llamabench.records import (
     ItemRow,
     ItemScore,
     Json,
+    Judgement,
     Result,
     Scored,
     ScoreRequest,
     ScoreResult,
 )
+from llamabench.results.rows import make_row, name_judgements
+from llamabench.scorers.judge_formats import JUDGE_FORMATS
 from llamabench.suites import SUITES
 from llamabench.suites.base import Suite
 
@@ -341,6 +344,32 @@ def test_means_over_items_are_the_metrics_that_they_are_said_to_be(suite: Suite,
         elif interval is not None:
             assert interval.low == (None if metric.value is None else pytest.approx(metric.value))
             assert interval.high == (None if metric.value is None else pytest.approx(metric.value))
+
+
+def test_what_a_judge_is_asked_can_be_asked_and_summed_up(suite: Suite, items: list[Item]) -> None:
+    rows = []
+    for item in items:
+        results = answer_well(suite, item)[: len(item.requests)]
+        read = [replace(one, prompt="a prompt") for one in results if not isinstance(one, Failure)]
+        rows.append(make_row(suite.NAME, item, item.requests, results=read, score=suite.score(item, results)))
+    aspects = {aspect for asked in suite.JUDGE_METRICS.values() for aspect in asked}
+    assert aspects <= {aspect for one in JUDGE_FORMATS.values() for aspect in one.aspects}
+    assert suite.summarise_judged(iter(rows), np.random.default_rng(1)) == []
+    judged = []
+    for row in rows:
+        questions = suite.ask_judge(row)
+        assert {one.aspect for one in questions} <= aspects
+        assert all(one.request.strip() and one.answer.strip() for one in questions)
+        said = (Judgement(one.aspect, one.number, "scored", "yes", 1.0, 1.0) for one in questions)
+        judged.append(replace(row, values={**row.values, **name_judgements(said)}))
+    if not any(suite.ask_judge(row) for row in rows):
+        return
+    metrics = suite.summarise_judged(iter(judged), np.random.default_rng(1))
+    assert {metric.name for metric in metrics} == set(suite.JUDGE_METRICS)
+    whole = [metric for metric in metrics if metric.group is None]
+    assert metrics[: len(whole)] == whole
+    assert {item.group for item in items} <= {metric.group for metric in metrics}
+    assert all(metric.value in (0, 1) and metric.unparsed == metric.errored == 0 for metric in metrics)
 
 
 def test_nothing_cannot_be_summed_up(suite: Suite) -> None:
