@@ -6,7 +6,8 @@
 Pools of made-up items are drawn in the order in which a run draws them. After every chunk the interval is looked at,
 until it is narrow enough, and on to twice as many items. *Coverage* is the share of runs in which the pool's score lay
 in every single interval; beside it that of Wilson's interval, looked at just as often. *Items* is the mean number at
-the stop, beside the fewest with which Wilson's interval, looked at once, is as narrow.
+the stop, beside the fewest with which Wilson's interval, looked at once, is as narrow. The target is missed where so
+many runs were not covered that a coverage of 95 % is ruled out (upper end of its own 95 % interval).
 
 Where groups count alike, Wilson's interval is of another number, the plain mean; it stands there for size alone.
 
@@ -139,15 +140,15 @@ def count_for_wilson(rate: float, width: float) -> int:
 def report(case: Case, runs: Sequence[Run]) -> Target:
     weights = [stratum.weight for stratum in case.pool()]
     fixed = count_for_wilson(float(np.dot(weights, case.rates)), case.width)
-    coverage = float(np.mean([run.is_covered for run in runs]))
+    n_covered = sum(run.is_covered for run in runs)
     by_wilson = float(np.mean([run.is_covered_by_wilson for run in runs]))
     n_items = float(np.mean([run.n_items for run in runs]))
     total = sum(case.n_draws) * case.n_counting
     print(
-        f"{case.name}, \u00b1{case.width:g}: coverage {coverage:.1%} (Wilson {by_wilson:.1%}), "
+        f"{case.name}, \u00b1{case.width:g}: coverage {n_covered / len(runs):.1%} (Wilson {by_wilson:.1%}), "
         f"{n_items:,.0f} of {total:,} items, Wilson looked at once {min(fixed, total):,}, ratio {n_items / fixed:.2f}"
     )
-    return Target(f"coverage, {case.name}", coverage, 0.95)
+    return Target(f"coverage at most, {case.name}", wilson_interval(n_covered, len(runs)).high or 0.0, 0.95)
 
 
 def main() -> int:
