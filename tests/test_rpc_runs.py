@@ -259,7 +259,7 @@ def test_a_server_that_has_less_than_it_says(start: Start, spare_bytes: int, wor
 def test_a_server_whose_memory_ends_in_the_middle(start: Start) -> None:
     alone = start()
     with Server() as server:
-        progress = Progress(4, server.starve)
+        progress = Progress(2, server.starve)
         run = start(replace(PLAIN, rpc_servers=(server.address,), n_gpu_layers=4), progress)
     assert {"restarted"} <= set(kinds(run)) <= {"restarted", "shrunk", "waited", "moved"}
     assert run.info.plan.n_gpu_layers < 4
