@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from llamabench.data.cache import Dataset
 from llamabench.demand import estimate_tokens, measure_demand
 from llamabench.errors import PlanError
-from llamabench.hardware.contexts import Contexts
-from llamabench.hardware.forecast import Forecast
-from llamabench.hardware.layout import FormulaLayouts, Placement
+from llamabench.hardware.forecast import forecast_plan
+from llamabench.hardware.layout import FormulaLayouts
 from llamabench.hardware.placing import offload_devices
 from llamabench.hardware.planner import plan_run
 from llamabench.hardware.planning import make_plan
 from llamabench.hardware.quants import list_other_quants
 from llamabench.hardware.reasons import describe_flags
-from llamabench.hardware.speed import SpeedMemory
+from llamabench.hardware.speed import PlaceSpeed, SpeedMemory
 from llamabench.records import Demand, Machine, ModelFacts, Overrides, Plan
 from llamabench.records.outlook import Outlook, QuantOutlook, SuiteDemand, SuiteOutlook, Verdict
 from llamabench.suites.base import Suite
@@ -75,8 +74,8 @@ def look_ahead(
         plan = make_plan(model, machine, demand, overrides=overrides, is_virtual=is_imagined)
     except PlanError as exc:
         refusal = str(exc)
-    forecast = Forecast(model, machine, demand, measured=memory.recall_places())
-    speed = forecast.speeds(*_as_forecast(plan, machine)) if plan else None
+    measured = memory.recall_places()
+    speed = forecast_plan(model, machine, demand, plan=plan, measured=measured) if plan else None
     return Outlook(
         model=model,
         machine=machine,
@@ -91,7 +90,7 @@ def look_ahead(
         )
         if speed
         else (),
-        quants=tuple(_other_quants(model, machine, demand, overrides, memory)),
+        quants=tuple(_other_quants(model, machine, demand, overrides=overrides, measured=measured)),
         flags=describe_flags(plan) if plan else "",
     )
 
@@ -119,21 +118,17 @@ def _sum_demands(demands: Iterable[Demand]) -> Demand:
     )
 
 
-def _as_forecast(plan: Plan, machine: Machine) -> tuple[Placement, Contexts]:
-    """A plan as a forecast takes it."""
-    n_devices = len(offload_devices(machine))
-    shares = plan.tensor_split or (1.0 if plan.n_gpu_layers else 0.0,) * n_devices
-    contexts = Contexts(plan.scoring, plan.generation, is_generating=True)
-    return Placement(plan.n_gpu_layers, shares, plan.n_cpu_moe), contexts
-
-
 def _other_quants(
-    model: ModelFacts, machine: Machine, demand: Demand, overrides: Overrides, memory: SpeedMemory
+    model: ModelFacts,
+    machine: Machine,
+    demand: Demand,
+    *,
+    overrides: Overrides,
+    measured: Mapping[str, PlaceSpeed],
 ) -> Iterator[QuantOutlook]:
     """Other quantizations by formulas alone, within the same limits and with nothing else decided."""
     limits = Overrides(vram_limit_bytes=overrides.vram_limit_bytes, ram_limit_bytes=overrides.ram_limit_bytes)
     names = [device.name for device in offload_devices(machine)]
-    measured = memory.recall_places()
     for other in list_other_quants(model):
         layouts = FormulaLayouts(other.model, names)
         try:
@@ -141,6 +136,6 @@ def _other_quants(
         except PlanError:
             yield QuantOutlook(other.quant, other.model.size_bytes, "does_not_fit", 0, None)
             continue
-        speed = Forecast(other.model, machine, demand, measured=measured).speeds(*_as_forecast(plan, machine))
+        speed = forecast_plan(other.model, machine, demand, plan=plan, measured=measured)
         verdict = judge(other.model, plan)
         yield QuantOutlook(other.quant, other.model.size_bytes, verdict, plan.n_gpu_layers, speed.generation_1)

@@ -12,6 +12,7 @@ from llamabench.records import ContextPlan, Demand, ModelFacts, Overrides
 MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ; llama.cpp ends the process above it
 LEAST_BATCH = 64
 CPU_BATCH, GPU_BATCH, HYBRID_BATCH = 512, 1024, 2048
+CPU_PACK = 256  # prompts are read fastest in packs of this size on two cores; measured again when a model is opened
 _LOGITS_BYTES = 256 * MIB
 _CELLS = 256  # llama.cpp pads every context to this
 _RECURRENT_SEQUENCES = 8  # each holds a whole state, 2 MiB and more per layer

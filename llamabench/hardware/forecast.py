@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from llamabench.hardware.contexts import Contexts
+from llamabench.hardware.contexts import CPU_PACK, Contexts
 from llamabench.hardware.layout import Placement, first_on_devices, spread_layers
 from llamabench.hardware.placing import offload_devices
 from llamabench.hardware.rates import (
@@ -23,9 +23,6 @@ from llamabench.hardware.rates import (
 from llamabench.hardware.roofline import Helper, Part, Place, Traits, decode_time
 from llamabench.records import Basis, Demand, Device, Machine, ModelFacts, Plan, Range, SpeedForecast
 from llamabench.records.speeds import weaker_basis
-
-_CPU_PACK = 256
-"""Tokens that are read at once where nothing is on a device, at most."""
 
 _EMPTY = Part(0, 0, 0, 0)
 _NOTHING: Mapping[str, PlaceSpeed] = {}
@@ -146,7 +143,7 @@ def plan_placement(plan: Plan, machine: Machine) -> Placement:
 def prompt_batch(placement: Placement, contexts: Contexts, demand: Demand) -> int:
     """Tokens that are computed at once when prompts are read."""
     context = contexts.scoring if demand.longest_sequence else contexts.generation
-    return context.n_ubatch if placement.n_gpu_layers else min(context.n_ubatch, _CPU_PACK)
+    return context.n_ubatch if placement.n_gpu_layers else min(context.n_ubatch, CPU_PACK)
 
 
 def model_traits(model: ModelFacts) -> Traits:

@@ -8,14 +8,13 @@ from functools import partial
 from typing import Literal
 
 from llamabench.errors import PlanError
-from llamabench.hardware.contexts import CPU_BATCH, GPU_BATCH, HYBRID_BATCH, Contexts, shrinking_contexts
+from llamabench.hardware.contexts import CPU_BATCH, CPU_PACK, GPU_BATCH, HYBRID_BATCH, Contexts, shrinking_contexts
 from llamabench.hardware.forecast import Forecast
 from llamabench.hardware.layout import HOST, FormulaLayouts, Layout, Layouts, Placement
 from llamabench.hardware.placing import Placed, Placer, Room, offload_devices, server_of_each
 from llamabench.hardware.reasons import say_does_not_fit, say_reasons
 from llamabench.records import Demand, DeviceBytes, Machine, ModelFacts, Overrides, Plan
 
-_CPU_PACK = 256  # prompts are read fastest in packs of this size on two cores; measured again when a model is opened
 _OFFLOAD_THREADS = 8  # with everything on devices, more only wait for them
 
 _WITHOUT_FLASH = 1.1
@@ -74,7 +73,7 @@ def plan_run(
     forecast = Forecast(model, machine, demand)
     settled: list[Choice] = []
     # formulas are at hand and careful: llama.cpp is asked about all that might do only where by them nothing fits
-    for rough in dict.fromkeys((Placer(model, room, formulas, overrides), placer)):
+    for rough in (Placer(model, room, formulas, overrides), placer):
         candidates = _candidates(model, demand, overrides, rough, has_devices=bool(names))
         settled = [one for one in map(partial(_settle, placer), _best(candidates, forecast)) if one is not None]
         if settled:
@@ -166,7 +165,7 @@ def _make_plan(model: ModelFacts, machine: Machine, demand: Demand, *, overrides
         n_threads=overrides.n_threads or (min(threads, _OFFLOAD_THREADS) if is_full else threads),
         scoring=contexts.scoring,
         generation=contexts.generation,
-        pack_tokens=contexts.scoring.n_batch if is_offloaded else min(_CPU_PACK, contexts.scoring.n_batch),
+        pack_tokens=contexts.scoring.n_batch if is_offloaded else min(CPU_PACK, contexts.scoring.n_batch),
         kv_type=overrides.kv_type or "f16",
         flash_attention=overrides.flash_attention or "auto",
         is_mapped=not any(layout.is_repacked for layout in choice.placed.layouts),
