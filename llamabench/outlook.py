@@ -15,8 +15,9 @@ from llamabench.hardware.placing import offload_devices
 from llamabench.hardware.planner import plan_run
 from llamabench.hardware.planning import make_plan
 from llamabench.hardware.quants import list_other_quants
+from llamabench.hardware.rates import PlaceSpeed
 from llamabench.hardware.reasons import describe_flags
-from llamabench.hardware.speed import PlaceSpeed, SpeedMemory
+from llamabench.hardware.speed import SpeedMemory
 from llamabench.records import Demand, Machine, ModelFacts, Overrides, Plan
 from llamabench.records.outlook import Outlook, QuantOutlook, SuiteDemand, SuiteOutlook, Verdict
 from llamabench.suites.base import Suite
