@@ -210,6 +210,7 @@ class TestPowermetrics:
         recorded = tmp_path / "recorded.txt"
         recorded.write_text(POWERMETRICS)
         counter = PowermetricsCounter(("cat", str(recorded)))
+        counter._process.wait()  # else it may be ended before it has printed anything
         counter.close()
         assert counter.read_joules() == pytest.approx(2.505)
 
