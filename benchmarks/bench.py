@@ -132,6 +132,7 @@ def take_turn(engine: Engine, test: SpeedTest, args: argparse.Namespace, *, peer
 
     def ask_peer() -> tuple[float, ...]:
         tool, plan = args.tools / "llama-bench", engine.spec.plan
+        assert plan is not None
         return run_llama_bench(tool, Path(engine.spec.path), test, plan, n_repeats=args.repeats, is_usual=args.usual)
 
     watch = OthersWatch()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from llamabench.data.demo_model import Shape, Vocabulary, write_random_model
 
@@ -24,7 +25,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
     fields = gguf.GGUFReader(path).fields
 
-    def value(key: str, default: object = None) -> object:
+    def value(key: str, default: Any = None) -> Any:
         return fields[key].contents() if key in fields else default
 
     if value("tokenizer.ggml.model") != "gpt2":

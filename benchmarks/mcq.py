@@ -70,7 +70,7 @@ from mcq_questions import (
 from mcq_results import Measured, Turn
 from measuring import OthersWatch, wait_until_quiet
 
-from llamabench import asking, runner, selection
+from llamabench import asking, selection
 from llamabench.data.demo_model import write_random_model
 from llamabench.engine.encoding import Encoder
 from llamabench.engine.llama import Model
@@ -78,6 +78,7 @@ from llamabench.engine.process import Engine
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.machine import read_machine
 from llamabench.hardware.planner import plan_run
+from llamabench.opening import size_chunks
 from llamabench.records import Answers, Demand, Item, Plan, ScoreRequest, ScoreResult, TextPrompt
 
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -104,8 +105,7 @@ def make_plan(engine: Engine, model: Path, *, longest: int, n_threads: int) -> P
     plan = plan_run(read_model(model), machine, Demand(longest))
     plan = engine.open(plan)
     speed = engine.measure()
-    chunk_tokens = int(np.clip(speed.tokens_per_s * runner._CHUNK_S, *runner._CHUNK_TOKENS))
-    return replace(plan, pack_tokens=speed.n_tokens, chunk_tokens=chunk_tokens)
+    return replace(plan, pack_tokens=speed.n_tokens, chunk_tokens=size_chunks(speed))
 
 
 def run_ours(engine: Engine, benchmark: Benchmark) -> tuple[float, int]:

@@ -135,7 +135,7 @@ def binding_features() -> str:
     """The processor features that the installed llama-cpp-python uses."""
     import llama_cpp
 
-    return llama_cpp.llama_print_system_info().decode().strip()
+    return str(llama_cpp.llama_print_system_info(), "utf-8").strip()
 
 
 # --- llama-bench --------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from measuring import Target
 
 from llamabench import runner
 from llamabench.data.demo_model import ensure_demo_model
+from llamabench.records import Standing
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 from llamabench.suites import SUITES
@@ -64,6 +65,9 @@ class Watcher:
     def note(self, text: str) -> None:
         """Something went wrong and was got over."""
         print(text, file=sys.stderr)
+
+    def stand(self, standing: Standing) -> None:
+        """How the suite's score stands is of no matter here."""
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
         """A chunk is stored."""

@@ -100,7 +100,8 @@ def read_real(path: str, plan: Plan, context: ContextPlan) -> dict[str, list[int
     from llamabench.engine.llama.library import last_words
 
     worker.load()
-    last_words.record = lines = []
+    lines: list[str] = []
+    last_words.record = lines
     model = Model(path, plan)
     Context(model, context, plan).close()
     model.close()
@@ -186,7 +187,7 @@ def _wait_for(port: int) -> None:
 
 def measure(paths: list[Path], *, contexts: list[str]) -> list[Case]:
     """Compares all models, on the processor and with a device."""
-    cases = []
+    cases: list[Case] = []
     with serve() as address:
         machine = read_machine(rpc_servers=(address,))
         devices = [device for device in machine.devices if device.backend == "RPC"]
@@ -202,7 +203,9 @@ def measure(paths: list[Path], *, contexts: list[str]) -> list[Case]:
 
 def summarise(cases: list[Case], *, is_markdown: bool) -> Iterator[str]:
     """A line for each model: the worst of its cases."""
-    rows = [("model", "cases", "most planned beyond the actual", "most planned too little", "largest buffer, MiB")]
+    rows: list[tuple[str, ...]] = [
+        ("model", "cases", "most planned beyond the actual", "most planned too little", "largest buffer, MiB")
+    ]
     for name in dict.fromkeys(case.model for case in cases):
         mine = [case for case in cases if case.model == name]
         rows.append(

@@ -107,7 +107,7 @@ def run_once(case: Case, rng: np.random.Generator) -> Run:
     draws, score = case.draw(rng)
     is_covered, by_wilson, n_stop = True, True, None
     for n in looks(draws.totals.size):
-        seen = Draws(*(column[:n] for column in draws))
+        seen = Draws(draws.strata[:n], draws.totals[:n], draws.sizes[:n])
         found = stratified_sequence_interval(seen, case.pool(), largest=case.n_counting, width=case.width)
         is_covered &= holds(found, score)
         by_wilson &= holds(wilson_interval(round(seen.totals.sum()), int(seen.sizes.sum())), score)

@@ -23,12 +23,13 @@ from pathlib import Path
 import llama_tools
 from mcq import ensure_model
 from mcq_questions import find_data
-from measuring import OthersWatch, Target, find_doubts, wait_until_quiet
+from measuring import OthersWatch, Target, wait_until_quiet
 
 from llamabench import selection
 from llamabench.engine.process import PLAIN_PLAN, Engine
 from llamabench.hardware.machine import read_machine
 from llamabench.records import ContextPlan, ScoreRequest, ScoreResult, StrategyName
+from llamabench.repeats import find_doubts
 from llamabench.suites import SUITES
 from llamabench.suites.base import find_best
 

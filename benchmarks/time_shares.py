@@ -46,9 +46,10 @@ from llamabench.engine.sampling import Sampler
 from llamabench.engine.scoring import Sheet
 from llamabench.engine.session import Session
 from llamabench.hardware.machine import read_machine
-from llamabench.records import ContextPlan, GenerateRequest, ModelSpec, Sampling, ScoreRequest, TextPrompt
+from llamabench.records import ContextPlan, GenerateRequest, ModelSpec, Sampling, ScoreRequest, Standing, TextPrompt
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
+from llamabench.selection import Task
 from llamabench.suites import SUITES
 
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -157,6 +158,8 @@ class _Silent:
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None: ...
 
+    def stand(self, standing: Standing) -> None: ...
+
 
 def share_of_parent(model: Path, suites: Sequence[str], *, n_items: int) -> Shares:
     """Runs suites on starter items as a command does and says what the parent did meanwhile.
@@ -165,8 +168,8 @@ def share_of_parent(model: Path, suites: Sequence[str], *, n_items: int) -> Shar
     """
     watch = Stopwatch()
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        making = watch.around_iterator(runner._missing_chunks, "making items")
-        stack.enter_context(mock.patch.object(runner, "_missing_chunks", making))
+        making = watch.around_iterator(Task.missing_chunks, "making items")
+        stack.enter_context(mock.patch.object(Task, "missing_chunks", making))
         stack.enter_context(watch.timing((asking, "_score", "scoring answers"), (Run, "commit_chunk", "store")))
         options = RunOptions(model, tuple(f"{name}:{STARTER}" for name in suites), Path(folder), limit=n_items)
         with runner.run(options, _Silent()) as run:

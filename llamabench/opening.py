@@ -12,7 +12,7 @@ from llamabench.engine.recovery import Note
 from llamabench.hardware.actual import find_excess
 from llamabench.hardware.calibration import keep_speeds
 from llamabench.hardware.speed import SpeedMemory, speed_key
-from llamabench.records import Plan, RunInfo
+from llamabench.records import PackSpeed, Plan, RunInfo
 
 _CHUNK_S = 4.0
 _CHUNK_TOKENS = (256, 16384)
@@ -42,6 +42,10 @@ def open_measured(plan: Plan, info: RunInfo, engine: Engine, *, note: Note) -> P
         memory.keep(key, speed)
         measured_plan = replace(plan, pack_tokens=speed.n_tokens)
         keep_speeds(memory, info.model, info.machine, measured_plan, prompt_tokens_per_s=speed.tokens_per_s)
-    chunk_tokens = int(np.clip(speed.tokens_per_s * _CHUNK_S, *_CHUNK_TOKENS))
     reason = f"{speed.n_tokens} tokens per decode: {speed.tokens_per_s:.0f} tokens/s when measured."
-    return replace(plan, pack_tokens=speed.n_tokens, chunk_tokens=chunk_tokens, reasons=(*plan.reasons, reason))
+    return replace(plan, pack_tokens=speed.n_tokens, chunk_tokens=size_chunks(speed), reasons=(*plan.reasons, reason))
+
+
+def size_chunks(speed: PackSpeed) -> int:
+    """Tokens of a chunk that takes about as long to read as a person waits without a thought."""
+    return int(np.clip(speed.tokens_per_s * _CHUNK_S, *_CHUNK_TOKENS))
