@@ -24,6 +24,8 @@ from llamabench.suites.base import Suite
 
 _MOST_READ = 2000
 """Items of a suite whose texts are measured; what more of them ask for is reckoned from these."""
+_MODEST = Demand(2048, 1024, 1)
+"""A modest conversation."""
 
 
 def estimate_suite(suite: Suite, dataset: Dataset, *, limit: int | None, use_chat: bool) -> SuiteDemand:
@@ -96,6 +98,15 @@ def look_ahead(
     )
 
 
+def judge_fit(model: ModelFacts, machine: Machine) -> Verdict:
+    """Where a model would go for a modest conversation, by formulas alone: in milliseconds, and about right."""
+    layouts = FormulaLayouts(model, [device.name for device in offload_devices(machine)])
+    try:
+        return judge(model, plan_run(model, machine, _MODEST, layouts=layouts))
+    except PlanError:
+        return "does_not_fit"
+
+
 def judge(model: ModelFacts, plan: Plan | None) -> Verdict:
     """Where a plan puts a model, in a word."""
     if plan is None:
@@ -109,7 +120,7 @@ def judge(model: ModelFacts, plan: Plan | None) -> Verdict:
 
 def _sum_demands(demands: Iterable[Demand]) -> Demand:
     """What suites that run one after the other need together; of nothing, a modest conversation."""
-    every = list(demands) or [Demand(2048, 1024, 1)]
+    every = list(demands) or [_MODEST]
     return Demand(
         longest_sequence=max(one.longest_sequence for one in every),
         longest_generation=max(one.longest_generation for one in every),

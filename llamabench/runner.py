@@ -56,6 +56,7 @@ class RunOptions:
         suites: Suites to run, each `NAME` or `NAME:EDITION`.
         tests: Files of tests of a person's own, for the suites that take them.
         out: Folder that receives the run's own folder.
+        name: What the folder is called after; None for the file's name.
         limit: Items per suite, None for all.
         seed: Seed of every random choice.
         resume: True insists on an unfinished run, False on a new one, None takes what there is.
@@ -75,6 +76,7 @@ class RunOptions:
     model: Path
     suites: tuple[str, ...]
     out: Path
+    name: str | None = None
     tests: tuple[Path, ...] = ()
     limit: int | None = None
     seed: int = 0
@@ -207,7 +209,8 @@ def _open_run(
     machine, absence = _look_around(options.overrides.rpc_servers)
     choices = tuple(task.choice for task in tasks)
     run_id = _run_id(options, model, machine, choices=choices, template=template)
-    existing = list(itertools.takewhile(holds_run, name_folders(options.out, model.path, run_id)))
+    label = options.name or Path(model.path).stem
+    existing = list(itertools.takewhile(holds_run, name_folders(options.out, label, run_id)))
     stored = None if options.resume is False else _find_unfinished(existing, options.budget)
     if stored is None and options.resume:
         raise StoreError(f"There is no unfinished run of this command in {options.out}. Run without --resume.")
@@ -245,7 +248,7 @@ def _open_run(
         )
         if stored is None:
             # the folder is tried before the model is loaded: better to fail in the first second
-            free = next(itertools.islice(name_folders(options.out, model.path, run_id), len(existing), None))
+            free = next(itertools.islice(name_folders(options.out, label, run_id), len(existing), None))
             stored = undo.enter_context(Run.create(free, info))
         measured = open_with_less(
             engine, plan, lambda plan: open_measured(plan, info, engine, note=stored.add_event), note=stored.add_event

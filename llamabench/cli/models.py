@@ -1,34 +1,138 @@
-"""`llamabench models`: models that have a name."""
+"""`llamabench models`: models that have a name here, how large they are, and whether they fit."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from llamabench.errors import ModelFileError, UnknownNameError
 
-@click.command(short_help="List the models that models.toml gives a name.")
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from llamabench.records import Machine, ModelFacts
+    from llamabench.records.outlook import Verdict
+
+ROLES = ("subject", "judge", "guard", "attacker", "reference")
+
+
+class _Listed(NamedTuple):
+    """A model with a name, and what its file says; `problem` is why it says nothing."""
+
+    name: str
+    path: Path | None
+    description: str = ""
+    base: str | None = None
+    licence: str | None = None
+    roles: tuple[str, ...] = ()
+    model: ModelFacts | None = None
+    verdict: Verdict | None = None
+    problem: str | None = None
+
+
+@click.command(short_help="List the models that have a name here, how large they are, and whether they fit.")
+@click.option("--role", type=click.Choice(ROLES), help="Only those for this, and those for anything.")
+@click.option("--fits", "only_fitting", is_flag=True, help="Only those that fit on this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
-def command(*, as_json: bool) -> int:
-    """List the models of models.toml: in the working folder, in the configuration folder, and the shipped one."""
-    from llamabench.data.models import list_models
+def command(*, role: str | None, only_fitting: bool, as_json: bool) -> int:
+    """List the models of models.toml, and those that Hugging Face's cache, Ollama and LM Studio keep here.
 
-    models = list_models().values()
+    A models.toml in the working folder, or in the configuration folder, adds to the shipped one.
+
+    Example: llamabench models --role judge --fits
+    """
+    from llamabench.hardware.machine import read_machine
+
+    machine = read_machine()
+    models = [
+        listed
+        for listed in map(lambda one: _look_at(one, machine), _find_models())
+        if (role is None or not listed.roles or role in listed.roles)
+        and (not only_fitting or listed.verdict not in (None, "does_not_fit"))
+    ]
     if as_json:
-        rows = [{"name": m.name, "path": str(m.path) if m.path else None, "description": m.description} for m in models]
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps(list(map(_document, models)), indent=2))
         return 0
-    from rich import box
     from rich.console import Console
+
+    Console().print(_table(models))
+    return 0
+
+
+def _find_models() -> Iterator[_Listed]:
+    from llamabench.data.local_models import list_local_models
+    from llamabench.data.models import list_models, locate_model
+
+    for named in list_models().values():
+        listed = _Listed(named.name, None, named.description, named.base, named.licence, named.roles)
+        try:
+            yield listed._replace(path=locate_model(named))
+        except (ModelFileError, UnknownNameError) as exc:
+            yield listed._replace(path=named.path, problem=str(exc))
+    for kept in list_local_models():
+        yield _Listed(kept.name, kept.path)
+
+
+def _look_at(listed: _Listed, machine: Machine) -> _Listed:
+    from llamabench.hardware.gguf import read_model
+    from llamabench.outlook import judge_fit
+
+    if listed.problem is not None or listed.path is None:
+        return listed
+    try:
+        model = read_model(listed.path)
+    except ModelFileError as exc:
+        return listed._replace(problem=str(exc))
+    return listed._replace(model=model, verdict=judge_fit(model, machine))
+
+
+def _document(listed: _Listed) -> dict[str, object]:
+    model = listed.model
+    return {
+        "name": listed.name,
+        "path": str(listed.path) if listed.path else None,
+        "description": listed.description,
+        "base": listed.base,
+        "licence": listed.licence,
+        "roles": list(listed.roles),
+        "quant": model.quant if model else None,
+        "size_bytes": model.size_bytes if model else None,
+        "n_params": model.n_params if model else None,
+        "fits": None if listed.verdict is None else listed.verdict != "does_not_fit",
+        "where": listed.verdict,
+        "problem": listed.problem,
+    }
+
+
+def _table(models: list[_Listed]) -> Table:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    from llamabench.report.format import format_bytes, show_hidden
+    from llamabench.report.plan_picture import STYLES, WHERE
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("model", no_wrap=True)
     # names and paths are for copying: never cut
-    table.add_column("file", overflow="fold")
-    table.add_column("description")
-    for model in models:
-        table.add_row(*(Text(cell) for cell in (model.name, str(model.path or "made on the spot"), model.description)))
-    Console().print(table)
-    return 0
+    table.add_column("model", overflow="fold")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("quant", no_wrap=True)
+    table.add_column("here")
+    table.add_column("about it", overflow="fold")
+    for listed in models:
+        facts = [listed.description, f"made of {listed.base}" if listed.base else "", listed.licence or ""]
+        facts += [", ".join(listed.roles), str(listed.path or listed.problem or "made on the spot")]
+        about = "\n".join(show_hidden(fact) for fact in facts if fact)
+        where = Text("not on disk" if listed.problem else "", style="red")
+        if listed.verdict is not None:
+            where = Text(WHERE[listed.verdict], style=STYLES[listed.verdict].removeprefix("bold "))
+        elif listed.path is not None and listed.path.exists():
+            where = Text("cannot be read", style="red")
+        model = listed.model
+        size, quant = (format_bytes(model.size_bytes), model.quant) if model else ("", "")
+        table.add_row(Text(show_hidden(listed.name)), size, show_hidden(quant), where, Text(about))
+    return table

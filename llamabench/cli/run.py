@@ -140,6 +140,7 @@ def command(
         model=found.path,
         suites=suites or tuple(SUITES),
         out=out,
+        name=found.name,
         tests=tests,
         limit=limit,
         seed=seed,
@@ -150,7 +151,7 @@ def command(
         is_exact=is_exact,
         winners_only=winners_only,
         n_audited=n_audited or 0,
-        reference=None if reference is None else _find_reference(reference),
+        reference=None if reference is None else _find_reference(reference, found),
         is_benched=is_benched,
         watchdog_s=watchdog_s,
         overrides=read_overrides(decided),
@@ -171,12 +172,14 @@ def _find_judge(name: str, format_name: str | None, options: RunOptions) -> Judg
     return JudgeOptions(found.path, format_.name, chat_template=found.chat_template, watchdog_s=options.watchdog_s)
 
 
-def _find_reference(name: str) -> Path:
-    """The folder of a run, or the file of a model."""
+def _find_reference(name: str, model: FoundModel) -> Path:
+    """The folder of a run, or the file of a model; `base` is what the model was made of, where models.toml says so."""
     from llamabench.data.models import find_model
     from llamabench.results.store import holds_run
 
-    return Path(name) if holds_run(Path(name)) else find_model(name).path
+    if holds_run(Path(name)):
+        return Path(name)
+    return find_model(model.base if name == "base" and model.base else name).path
 
 
 def read_template(path: Path | None, found: FoundModel) -> str | None:

@@ -1,19 +1,24 @@
-"""Models by name: `models.toml` in the working folder, in the user's configuration folder, and the one shipped."""
+"""Models by name: `models.toml` here, in the configuration folder and as shipped, and what other programs keep."""
 
 from __future__ import annotations
 
 import sysconfig
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from llamabench.data.cache import data_folder
 from llamabench.data.demo_model import ensure_demo_model
+from llamabench.data.local_models import PREFIXES, find_local_model, is_local_name
 from llamabench.errors import DataError, ModelFileError, UnknownNameError
 
 _FILE = "models.toml"
-_FIELDS = {"path", "description", "chat_template", "builtin"}
+_FIELDS = ("path", "from", "builtin", "description", "chat_template", "base", "licence", "roles")
+
+Role = Literal["subject", "judge", "guard", "attacker", "reference"]
+"""What a model is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +27,15 @@ class NamedModel:
 
     Attributes:
         name: What it is called.
-        path: The GGUF file; None for the built-in demo model, which is made when it is first used.
+        path: The GGUF file; None for the built-in demo model, which is made when it is first used, and where another
+            program keeps it.
         description: What people should know.
         chat_template: File with the template to use instead of the model's own.
         origin: The `models.toml` it stands in.
+        kept_as: Name of the model in another program, such as `hf:REPO/FILE`; None for other models.
+        base: Name of the model that it was made of, None where that is not said.
+        licence: Its licence, None where that is not said.
+        roles: What it is for; empty for anything.
     """
 
     name: str
@@ -33,15 +43,34 @@ class NamedModel:
     description: str
     chat_template: Path | None
     origin: Path
+    kept_as: str | None = None
+    base: str | None = None
+    licence: str | None = None
+    roles: tuple[Role, ...] = ()
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it is made on the spot."""
+        return self.path is None and self.kept_as is None
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A model file to open, with the chat template text to use instead of its own, if any."""
+    """A model file to open.
+
+    Attributes:
+        path: The file.
+        chat_template: Text of the template to use instead of its own, if any.
+        is_demo: Whether it is the untrained demo model.
+        name: What to call it where its file's name says nothing; None where it does.
+        base: Name of the model that it was made of, None where nobody says.
+    """
 
     path: Path
     chat_template: str | None
     is_demo: bool
+    name: str | None = None
+    base: str | None = None
 
 
 def list_models() -> dict[str, NamedModel]:
@@ -58,7 +87,7 @@ def list_models() -> dict[str, NamedModel]:
 
 
 def find_model(name: str) -> FoundModel:
-    """The model that a person means: a file, or a name in `models.toml`.
+    """The model that a person means: a file, a name in `models.toml`, or a model that another program keeps.
 
     What looks like a path counts as a file although none is there: reading it says best what is wrong.
 
@@ -73,6 +102,9 @@ def find_model(name: str) -> FoundModel:
     known = list_models()
     if name in known:
         return _open_entry(known[name])
+    kept = find_local_model(name)
+    if kept is not None:
+        return FoundModel(kept.path, None, is_demo=False, name=kept.name)
     if path is not None and (path.suffix.lower() == ".gguf" or len(path.parts) > 1 or path.is_dir()):
         return FoundModel(path, None, is_demo=False)
     raise UnknownNameError.for_name("model", name, known)
@@ -100,11 +132,25 @@ def _open_entry(model: NamedModel) -> FoundModel:
             template = model.chat_template.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as exc:
             raise DataError(f"The chat template of {model.name} cannot be read: {exc}.") from exc
-    if model.path is None:
-        return FoundModel(_make_demo_model(), template, is_demo=True)
-    if not _is_file(model.path):
+    path = locate_model(model) or _make_demo_model()
+    name = model.name if model.kept_as is not None else None
+    return FoundModel(path, template, is_demo=model.is_builtin, name=name, base=model.base)
+
+
+def locate_model(model: NamedModel) -> Path | None:
+    """The file of a named model; None for the demo model, which may have to be made first.
+
+    Raises:
+        ModelFileError: It is not there.
+        UnknownNameError: The program that is to keep it does not.
+    """
+    if model.kept_as is not None:
+        kept = find_local_model(model.kept_as)
+        assert kept is not None  # names of other kinds are refused when the list is read
+        return kept.path
+    if model.path is not None and not _is_file(model.path):
         raise ModelFileError(f"{model.path}, the file of {model.name} in {model.origin}, does not exist.")
-    return FoundModel(model.path, template, is_demo=False)
+    return model.path
 
 
 def _make_demo_model() -> Path:
@@ -145,20 +191,35 @@ def _read(path: Path) -> Iterator[NamedModel]:
 
 
 def _check(name: str, entry: object, origin: Path) -> NamedModel:
-    if not isinstance(entry, Mapping) or not all(isinstance(value, str) for value in entry.values()):
+    if not isinstance(entry, Mapping):
         raise DataError(f"{origin}: the entry {name} must be a table of texts.")
-    unknown = entry.keys() - _FIELDS
+    unknown = entry.keys() - set(_FIELDS)
     if unknown:
         raise DataError(f"{origin}: {name} has unknown fields: {', '.join(sorted(unknown))}.")
-    if ("path" in entry) == ("builtin" in entry) or entry.get("builtin", "demo") != "demo":
-        raise DataError(f'{origin}: {name} needs either `path` or `builtin = "demo"`.')
+    if not all(isinstance(value, str) for field, value in entry.items() if field != "roles"):
+        raise DataError(f"{origin}: the entry {name} must be a table of texts.")
+    if len(entry.keys() & {"path", "from", "builtin"}) != 1 or entry.get("builtin", "demo") != "demo":
+        raise DataError(f'{origin}: {name} needs either `path`, `from` or `builtin = "demo"`.')
+    if "from" in entry and not is_local_name(entry["from"]):
+        raise DataError(f'{origin}: `from` of {name} must begin with {PREFIXES}, found "{entry["from"]}".')
     return NamedModel(
         name=name,
         path=_resolve(entry["path"], origin) if "path" in entry else None,
         description=entry.get("description", ""),
         chat_template=_resolve(entry["chat_template"], origin) if "chat_template" in entry else None,
         origin=origin,
+        kept_as=entry.get("from"),
+        base=entry.get("base"),
+        licence=entry.get("licence"),
+        roles=_check_roles(name, entry.get("roles", []), origin),
     )
+
+
+def _check_roles(name: str, found: object, origin: Path) -> tuple[Role, ...]:
+    known = get_args(Role)
+    if not isinstance(found, Sequence) or isinstance(found, str) or not all(role in known for role in found):
+        raise DataError(f"{origin}: `roles` of {name} must be a list of {', '.join(known)}, found {found!r}.")
+    return tuple(found)
 
 
 def _resolve(text: str, origin: Path) -> Path:

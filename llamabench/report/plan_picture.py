@@ -20,20 +20,21 @@ _BAR_COLUMNS = 50
 _PARTS = (("weights", "█", "cyan"), ("cache", "▓", "blue"), ("buffers", "▒", "magenta"), ("program", "░", "yellow"))
 _FREE = "·"
 
-_WHERE: dict[Verdict, str] = {
+WHERE: dict[Verdict, str] = {
     "devices": "all on the GPU",
     "experts_on_host": "experts on the processor",
     "partly": "partly on the GPU",
     "host": "processor alone",
     "does_not_fit": "does not fit",
 }
-_STYLES: dict[Verdict, str] = {
+STYLES: dict[Verdict, str] = {
     "devices": "bold green",
     "experts_on_host": "bold green",
     "partly": "bold yellow",
     "host": "bold yellow",
     "does_not_fit": "bold red",
 }
+"""How a verdict is said, and in which colour."""
 _BASES = {
     "measured": "as measured on this machine",
     "catalogue": "from the makers' figures",
@@ -55,7 +56,7 @@ def _blocks(outlook: Outlook) -> Iterator[RenderableType]:
     model = outlook.model
     size = f"{format_parameters(model.n_params)} weights, {format_bytes(model.size_bytes)}"
     yield Text.assemble((show_hidden(model.name), "bold"), f" {model.quant}, {size}")
-    yield Text(_say_verdict(outlook), style=_STYLES[outlook.verdict])
+    yield Text(_say_verdict(outlook), style=STYLES[outlook.verdict])
     yield Text()
     if outlook.plan is None:
         yield Text(outlook.refusal or "")
@@ -199,14 +200,14 @@ def _quant_table(outlook: Outlook) -> Table:
 
     table = _make_table("other quantizations, about", "size", "where", "one text")
     for other in outlook.quants:
-        where = _WHERE[other.verdict]
+        where = WHERE[other.verdict]
         if other.verdict == "partly":
             where += f" ({other.n_gpu_layers} of {outlook.model.n_layers + 1})"
         rate = f"{_rate(other.generation.expected)}/s" if other.generation else ""
         table.add_row(
             other.quant,
             format_bytes(other.size_bytes),
-            Text(where, style=_STYLES[other.verdict].removeprefix("bold ")),
+            Text(where, style=STYLES[other.verdict].removeprefix("bold ")),
             rate,
         )
     return table

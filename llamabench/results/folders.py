@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def name_folders(out: Path, model_path: str, run_id: str) -> Iterator[Path]:
+def name_folders(out: Path, model: str, run_id: str) -> Iterator[Path]:
     """Where a run may lie: a second run of the same command gets a folder of its own.
 
-    >>> [folder.name for folder in itertools.islice(name_folders(Path("."), "a b.gguf", "0123456789ab"), 2)]
+    >>> [folder.name for folder in itertools.islice(name_folders(Path("."), "a b", "0123456789ab"), 2)]
     ['a-b-01234567', 'a-b-01234567-2']
 
     Args:
         out: Folder that holds the folders of runs.
-        model_path: The model's file.
+        model: What to call the model.
         run_id: Id of the run.
     """
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(model_path).stem).strip("-.")[:80] or "model"
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[:80] or "model"
     yield out / f"{stem}-{run_id[:8]}"
     for number in itertools.count(2):
         yield out / f"{stem}-{run_id[:8]}-{number}"

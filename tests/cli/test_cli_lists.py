@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from llamabench.cli.models import ROLES
+from llamabench.data.demo_model import ensure_demo_model
+from llamabench.data.models import Role
 from llamabench.data.sources import SOURCES
 from llamabench.suites import SUITES
 
@@ -64,7 +67,32 @@ def test_models_are_listed(llamabench: Command) -> None:
     rows = json.loads(llamabench("models", "--json").out)
     assert [row["name"] for row in rows] == ["mine", "demo"]
     assert rows[0]["path"] == str(Path.cwd() / path)
+    assert "does not exist" in rows[0]["problem"]
     assert rows[1]["path"] is None
+
+
+def test_models_say_what_they_are_and_whether_they_fit(llamabench: Command) -> None:
+    ensure_demo_model(Path()).rename("small.gguf")
+    Path("broken.gguf").write_bytes(b"no model")
+    Path("models.toml").write_text(
+        '[models.judge]\npath = "small.gguf"\nbase = "broken"\nlicence = "MIT"\nroles = ["judge"]\n'
+        '[models.broken]\npath = "broken.gguf"\n'
+    )
+    rows = {row["name"]: row for row in json.loads(llamabench("models", "--json").out)}
+    assert rows["judge"]["fits"] is True
+    assert rows["judge"]["size_bytes"] == Path("small.gguf").stat().st_size
+    assert (rows["judge"]["base"], rows["judge"]["licence"], rows["judge"]["roles"]) == ("broken", "MIT", ["judge"])
+    assert rows["broken"]["fits"] is None
+    assert "GGUF" in rows["broken"]["problem"]
+    shown = llamabench("models").out
+    assert "processor alone" in shown or "GPU" in shown
+    assert "cannot be read" in shown
+    assert [row["name"] for row in json.loads(llamabench("models", "--json", "--fits").out)] == ["judge"]
+    assert "judge" not in [row["name"] for row in json.loads(llamabench("models", "--json", "--role", "attacker").out)]
+
+
+def test_the_roles_to_ask_for_are_those_of_the_list() -> None:
+    assert get_args(Role) == ROLES
 
 
 def test_data_sets_are_listed(llamabench: Command, own_data_folder: Path) -> None:

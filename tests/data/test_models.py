@@ -81,10 +81,14 @@ def test_an_empty_list_is_fine() -> None:
         ('[models]\nx = "a.gguf"\n', "entry x must be a table of texts"),
         ("[models.x]\npath = 5\n", "entry x must be a table of texts"),
         ('[models.x]\npath = "a"\nquant = "Q8"\nctx = "1"\n', "x has unknown fields: ctx, quant"),
-        ('[models.x]\ndescription = "a"\n', "x needs either `path` or `builtin"),
+        ('[models.x]\ndescription = "a"\n', "x needs either `path`, `from` or `builtin"),
         ('[models.x]\npath = "a"\nbuiltin = "demo"\n', "x needs either"),
         ('[models.x]\nbuiltin = "other"\n', "x needs either"),
         ('[models.x]\npath = "a"\nbuiltin = "other"\n', "x needs either"),
+        ('[models.x]\npath = "a"\nfrom = "hf:a/b/c.gguf"\n', "x needs either"),
+        ('[models.x]\nfrom = "a.gguf"\n', "`from` of x must begin with hf:, ollama:, lmstudio:, found .a.gguf"),
+        ('[models.x]\npath = "a"\nroles = "judge"\n', "`roles` of x must be a list of subject, judge, guard"),
+        ('[models.x]\npath = "a"\nroles = ["boss"]\n', "`roles` of x must be a list of .*found .'boss'."),
     ],
 )
 def test_a_list_that_is_not_valid_is_named(text: str, message: str) -> None:
@@ -104,6 +108,22 @@ def test_a_home_folder_of_nobody_is_named() -> None:
     write('[models.x]\npath = "~nobody-at-all/x.gguf"\n')
     with pytest.raises(LlamabenchError, match="~nobody-at-all"):
         list_models()
+
+
+def test_what_else_is_said_of_a_model() -> None:
+    write('[models.x]\npath = "a.gguf"\nbase = "demo"\nlicence = "MIT"\nroles = ["judge", "guard"]\n')
+    found = list_models()["x"]
+    assert (found.base, found.licence, found.roles) == ("demo", "MIT", ("judge", "guard"))
+
+
+def test_a_model_that_another_program_keeps_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / ".lmstudio" / "models" / "org" / "repo" / "m.gguf"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"GGUF")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write('[models.mine]\nfrom = "lmstudio:org/repo/m.gguf"\nbase = "demo"\n')
+    found = find_model("mine")
+    assert (found.path, found.name, found.base, found.is_demo) == (path, "mine", "demo", False)
 
 
 # --- what a person means ------------------------------------------------------------------------
