@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "demo": "llamabench.cli.demo",
     "score": "llamabench.cli.score",
     "report": "llamabench.cli.report",
+    "export": "llamabench.cli.export",
     "plan": "llamabench.cli.plan",
     "bench": "llamabench.cli.bench",
     "suites": "llamabench.cli.suites",

@@ -17,23 +17,6 @@ def run_document(run: Run) -> dict[str, Json]:
         whole suite, `judge` null where nobody judged.
     """
     info = run.info
-    scores: list[Json] = [
-        {
-            "suite": score.suite,
-            "metric": score.metric.name,
-            "group": score.metric.group,
-            "value": score.metric.value,
-            "n": score.metric.n,
-            "low": score.metric.low,
-            "high": score.metric.high,
-            "method": score.metric.method,
-            "unparsed": score.metric.unparsed,
-            "errored": score.metric.errored,
-            "judge": score.metric.judge,
-            "signature": score.signature,
-        }
-        for score in run.scores()
-    ]
     return {
         "run": {
             "id": info.id,
@@ -53,10 +36,31 @@ def run_document(run: Run) -> dict[str, Json]:
         "model": codec.encode(info.model),
         "machine": codec.encode(info.machine),
         "plan": codec.encode(info.plan),
-        "scores": scores,
+        "scores": [*list_scores(run)],
         "audits": codec.encode(run.audits()),
         "speed": next((speed_document(speed) for speed in reversed(run.speeds())), None),
     }
+
+
+def list_scores(run: Run) -> list[dict[str, Json]]:
+    """The scores, each a flat table of the same fields."""
+    return [
+        {
+            "suite": score.suite,
+            "metric": score.metric.name,
+            "group": score.metric.group,
+            "value": score.metric.value,
+            "n": score.metric.n,
+            "low": score.metric.low,
+            "high": score.metric.high,
+            "method": score.metric.method,
+            "unparsed": score.metric.unparsed,
+            "errored": score.metric.errored,
+            "judge": score.metric.judge,
+            "signature": score.signature,
+        }
+        for score in run.scores()
+    ]
 
 
 def speed_document(speed: Speed) -> dict[str, Json]:

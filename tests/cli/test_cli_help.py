@@ -70,7 +70,13 @@ def test_commands_that_print_facts_have_a_document() -> None:
     without = {
         path for path, command in ALL.items() if "as_json" not in {parameter.name for parameter in command.params}
     }
-    assert {path for path in without if path} == {("alignment",), ("data",), ("data", "verify"), ("rpc-server",)}
+    assert {path for path in without if path} == {
+        ("alignment",),
+        ("data",),
+        ("data", "verify"),
+        ("export",),
+        ("rpc-server",),
+    }
 
 
 def test_a_module_for_each_command() -> None:
