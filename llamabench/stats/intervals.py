@@ -75,7 +75,7 @@ def cluster_wilson_interval(sums: FloatArray, confidence: float = 0.95) -> Inter
 
     >>> low, high, _ = cluster_wilson_interval(np.array([[1.0, 1.0]] * 8 + [[1.0, 0.0]] * 2))
     >>> f"{low:.2f} {high:.2f}"
-    '0.48 0.95'
+    '0.47 0.95'
     """
     n_clusters = len(sums)
     if n_clusters == 0:
