@@ -148,12 +148,11 @@ class _Pairs:
         """The difference with the runs of each cluster exchanged or not, shape `(N_EXCHANGES,)`."""
         totals = np.empty((N_EXCHANGES, *self.totals.shape))
         for number, part in enumerate(self.strata):
-            middle, half = part.sum(axis=(0, 1)) / 2, (part[:, 1] - part[:, 0]) / 2
+            gains = part[:, 1] - part[:, 0]
             for rows in _blocks(N_EXCHANGES, len(part)):
-                signs = 2.0 * rng.integers(0, 2, (rows.stop - rows.start, len(part)), dtype=np.int8) - 1
-                moved = signs @ half
-                totals[rows, number, 0] = middle - moved
-                totals[rows, number, 1] = middle + moved
+                moved = _toss(rows.stop - rows.start, len(part), rng) @ gains
+                totals[rows, number, 0] = self.totals[number, 0] + moved
+                totals[rows, number, 1] = self.totals[number, 1] - moved
         return self.subtract(totals)
 
 
@@ -161,6 +160,12 @@ def _blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Slices of rows that are few enough to be held at once."""
     step = max(1, _MAX_CELLS // n_columns)
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+
+
+def _toss(n_rows: int, n_columns: int, rng: np.random.Generator) -> FloatArray:
+    """Zeros and ones, each as likely, shape `(n_rows, n_columns)`."""
+    drawn = rng.integers(0, 256, (n_rows, -(-n_columns // 8)), dtype=np.uint8)
+    return np.unpackbits(drawn, axis=1, count=n_columns).astype(np.float64)
 
 
 # --- influence of a cluster ---------------------------------------------------------------------
