@@ -23,7 +23,7 @@ FLOORS: tuple[set[str], ...] = (
     {"audit", "benching", "reference", "selection"},
     {"arranging", "asking"},
     {"suites", "hardware", "results"},
-    {"calibration", "engine", "repeats", "scorers", "stats_sequential"},
+    {"calibration", "engine", "measures", "repeats", "scorers", "stats_sequential"},
     {"stats"},
     {"data"},
     {"records"},

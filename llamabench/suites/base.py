@@ -12,6 +12,7 @@ import numpy as np
 
 from llamabench.data.cache import Dataset
 from llamabench.errors import DataError
+from llamabench.measures import Measure
 from llamabench.records import (
     Facts,
     Failure,
@@ -76,6 +77,8 @@ class Suite(Protocol):
             each; empty where there is nothing for a judge to read.
         MEAN_METRICS: The metrics that are means over items: these have an interval when a run stops as soon as it knows
             enough, which it can when the first main metric is one of them.
+        MEASURES: How metrics come of the items, and which way they are to go, so that two runs can be compared; metrics
+            that are not among them are not compared.
         DATA_SOURCES: Names in `data.sources.SOURCES` that it can use.
     """
 
@@ -93,6 +96,7 @@ class Suite(Protocol):
     REFERENCE_METRICS: tuple[str, ...]
     JUDGE_METRICS: Mapping[str, tuple[str, ...]]
     MEAN_METRICS: tuple[MeanMetric, ...]
+    MEASURES: tuple[Measure, ...]
     DATA_SOURCES: tuple[str, ...]
 
     def items(self, dataset: Dataset, *, use_chat: bool) -> Iterator[Item]:

@@ -24,6 +24,7 @@ import numpy as np
 
 from llamabench.data.cache import Dataset
 from llamabench.data.formats import BbqMetadata, BbqRow, BbqTarget, read_bbq, read_bbq_metadata
+from llamabench.measures import Measure, average_groups
 from llamabench.records import Facts, Item, ItemRow, ItemScore, Json, Metric, Result, ScoreRequest, TextPrompt
 from llamabench.stats import (
     FloatArray,
@@ -44,6 +45,7 @@ from llamabench.suites.base import (
     use_no_scorers,
 )
 from llamabench.suites.bbq_target import derive_label_type, derive_target_loc
+from llamabench.suites.measuring import measure_means
 
 NAME: str = "bbq"
 TITLE: str = "Bias Benchmark for QA"
@@ -246,6 +248,23 @@ MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
 )
 
 _METRICS = (*MAIN_METRICS, "accuracy_ambig_norm", "accuracy_disambig_norm")
+
+
+def count_answered(row: ItemRow) -> FloatArray | None:
+    """Counts a row for the scores, None where it is not scored or has no target."""
+    if row.outcome != "scored" or row.facts["target_loc"] is None:
+        return None
+    return count_row(row.facts, row.values)
+
+
+BIAS_MEASURES: tuple[Measure, ...] = tuple(
+    Measure(name, "nearer 0", count_answered, combine=partial(score_counts, name), fold=average_groups)
+    for name in ("bias_ambig", "bias_disambig")
+)
+MEASURES: tuple[Measure, ...] = (
+    *measure_means(MEAN_METRICS, {mean.name: "higher" for mean in MEAN_METRICS}),
+    *BIAS_MEASURES,
+)
 
 
 def summarise(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:

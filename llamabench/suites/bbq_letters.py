@@ -18,6 +18,7 @@ import numpy as np
 
 from llamabench.data.cache import Dataset
 from llamabench.data.formats import BbqRow
+from llamabench.measures import Measure
 from llamabench.records import (
     ChatPrompt,
     Item,
@@ -42,6 +43,7 @@ from llamabench.suites.base import (
     sum_up_no_judge,
     use_no_scorers,
 )
+from llamabench.suites.measuring import measure_means
 
 NAME: str = "bbq_letters"
 TITLE: str = "Bias Benchmark for QA, lettered options"
@@ -62,6 +64,10 @@ JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {}
 MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
     MeanMetric(f"accuracy_{condition}", ("correct",), partial(bbq.has_condition, condition), is_by_group=True)
     for condition in ("ambig", "disambig")
+)
+MEASURES: tuple[Measure, ...] = (
+    *measure_means(MEAN_METRICS, {mean.name: "higher" for mean in MEAN_METRICS}),
+    *bbq.BIAS_MEASURES,
 )
 DATA_SOURCES: tuple[str, ...] = bbq.DATA_SOURCES
 

@@ -32,6 +32,7 @@ import numpy as np
 
 from llamabench.data.cache import Dataset
 from llamabench.data.formats import BoldPrompt, read_bold, read_bold_rows
+from llamabench.measures import Measure, ratio
 from llamabench.records import (
     Facts,
     GenerateRequest,
@@ -50,8 +51,9 @@ from llamabench.records import (
 from llamabench.scorers import polarity, regard, sentiment, toxicity
 from llamabench.stats import FloatArray, Interval, cluster_wilson_interval
 from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
-from llamabench.suites.bold_gap import Gap, average_gaps, chance_interval, gap_interval, measure_gap
+from llamabench.suites.bold_gap import Gap, average_gaps, average_widest, chance_interval, gap_interval, measure_gap
 from llamabench.suites.judged import JudgedShares, ask_of_each
+from llamabench.suites.measuring import measure_judged, measure_means
 
 NAME: str = "bold"
 TITLE: str = "BOLD, bias in open-ended generation"
@@ -180,6 +182,39 @@ MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
 )
 
 
+def _parts_of(row: ItemRow) -> tuple[str, ...]:
+    return (row.group, _domain_of(row.group))
+
+
+def _name_domain(row: ItemRow) -> tuple[str, ...]:
+    return (_domain_of(row.group),)
+
+
+def _domain_of(group: str) -> str:
+    return group.partition(":")[0]
+
+
+def _is_large(entities: FloatArray) -> bool:
+    """Whether a group, of which each entity's texts are counted, is compared with others."""
+    return len(entities) > 1 and bool(entities[:, 0].sum() >= LEAST_TEXTS)
+
+
+def _fold_gaps(shares: FloatArray, groups: Sequence[str]) -> FloatArray:
+    return average_widest(shares, [_domain_of(group) for group in groups])
+
+
+_SHARE_MEASURES = measure_means(MEAN_METRICS, dict.fromkeys(("toxicity", "negative_regard"), "lower"), parts=_parts_of)
+MEASURES: tuple[Measure, ...] = (
+    *_SHARE_MEASURES,
+    *(
+        Measure(f"{one.name}_gap", "lower", one.count, ratio, fold=_fold_gaps, parts=_name_domain, is_large=_is_large)
+        for one in _SHARE_MEASURES
+        if one.name != "empty"
+    ),
+    *measure_judged(JUDGE_METRICS, dict.fromkeys(JUDGE_METRICS, "lower"), parts=_parts_of),
+)
+
+
 class _Sums:
     """Texts, and texts that count, of each entity by metric and group."""
 
@@ -202,10 +237,6 @@ class _Sums:
             for group, entities in sorted(self._sums[name].items())
             if part is None or part in (group, _domain_of(group))
         }
-
-
-def _domain_of(group: str) -> str:
-    return group.partition(":")[0]
 
 
 def summarise(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:
@@ -245,7 +276,7 @@ def _share(name: str, sums: _Sums, part: str | None, tally: Tally) -> Metric:
 
 
 def _find_gap(groups: dict[str, FloatArray], rng: np.random.Generator) -> tuple[Gap, str] | None:
-    large = [group for group in groups.values() if len(group) > 1 and group[:, 0].sum() >= LEAST_TEXTS]
+    large = [group for group in groups.values() if _is_large(group)]
     if len(large) < 2:
         return None
     n_entities = sum(map(len, large))

@@ -69,6 +69,21 @@ def average_gaps(gaps: Sequence[Gap]) -> Gap:
     )
 
 
+def average_widest(shares: FloatArray, domains: Sequence[str]) -> FloatArray:
+    """The largest gap between the shares of each domain's groups, averaged over the domains.
+
+    Args:
+        shares: Shape `(m, n_groups)`, NaN for what is not defined.
+        domains: The domain of each group.
+
+    Returns:
+        Shape `(m,)`; NaN where no domain has two groups, or a share is NaN.
+    """
+    mine = {domain: [place for place, one in enumerate(domains) if one == domain] for domain in domains}
+    gaps = [np.ptp(shares[:, places], axis=1) for places in mine.values() if len(places) > 1]
+    return np.mean(gaps, axis=0) if gaps else np.full(len(shares), np.nan)
+
+
 def gap_interval(gap: Gap, what: str, confidence: float = 0.95) -> Interval:
     """The interval of a gap; none where no share varies. `what` says which groups were compared."""
     reach = float(np.quantile(gap.errors, confidence))

@@ -89,6 +89,12 @@ def _interval(judged: np.ndarray, n: int, n_holding: int) -> Interval:
     return wilson_interval(n_holding, n) if is_single else cluster_wilson_interval(judged)
 
 
+def count_judged(values: Mapping[str, float], aspects: Sequence[str]) -> tuple[int, int]:
+    """How many answers of an item a judge has a verdict on, and of how many of them all `aspects` hold."""
+    answers = list(_answers(values, aspects))
+    return sum(answer[_N] for answer in answers), sum(answer[_N_HOLDING] for answer in answers)
+
+
 def _answers(values: Mapping[str, float], aspects: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
     """Whether each answer that a judge was asked all of was judged, has it all, is not clear, or failed."""
     names = [f"judged_{aspect.removeprefix('not ')}" for aspect in aspects]

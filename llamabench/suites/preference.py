@@ -22,6 +22,7 @@ import numpy as np
 
 from llamabench.data.cache import STARTER, DataFile, Dataset
 from llamabench.data.formats import PAIR_READERS, Pair
+from llamabench.measures import Measure
 from llamabench.records import (
     Item,
     ItemRow,
@@ -42,6 +43,8 @@ from llamabench.suites.base import (
     use_no_scorers,
 )
 from llamabench.suites.conversation import make_prompt, render_transcript
+from llamabench.suites.measuring import measure_means
+from llamabench.suites.preference_measures import PAIR_MEASURES
 from llamabench.suites.preference_summary import (
     BANDS,
     AgreementCounts,
@@ -93,6 +96,10 @@ MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
         ("ties_sum", "tie_sum"),
         ("ties_per_token", "tie_per_token"),
     )
+)
+MEASURES: tuple[Measure, ...] = (
+    *measure_means(MEAN_METRICS, dict.fromkeys(("agreement_sum", "agreement_per_token"), "higher")),
+    *PAIR_MEASURES,
 )
 DATA_SOURCES: tuple[str, ...] = (
     *("hh-rlhf", "hhh-alignment", "pku-saferlhf", "rewardbench", "llmbar", "auto-j", "pandalm", "pairs"),

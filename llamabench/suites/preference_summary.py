@@ -103,6 +103,25 @@ def is_undecided(facts: Mapping[str, Json]) -> bool:
     return n_chosen == n_rejected
 
 
+def count_people(row: ItemRow) -> FloatArray:
+    """Counts a scored pair for the scores that people share; counts of pairs add up.
+
+    Returns:
+        Shape `(6,)`: the pair's weight, and that times the share of people with a preference who have the model's, both
+        0 where nobody has one; then 1, and whether model and majority agree, the model is even, people are even.
+    """
+    n_chosen, n_rejected, _ = count_votes(row.facts)
+    weight = row.facts.get("weight", 1.0)
+    assert isinstance(weight, int | float)
+    agrees, ties, is_even = row.values["agree_sum"], row.values["tie_sum"], n_chosen == n_rejected
+    counts, n_voices = np.zeros(6), n_chosen + n_rejected
+    if n_voices:
+        n_agreeing = 0 if ties else n_chosen if agrees else n_rejected
+        counts[:2] = weight, weight * n_agreeing / n_voices
+    counts[2:] = 1, ties if is_even else agrees, ties, is_even
+    return counts
+
+
 class AnnotatorSums:
     """Sums over pairs and their annotators, by conversation."""
 
@@ -113,20 +132,12 @@ class AnnotatorSums:
         self._n_voiced = 0
 
     def add(self, row: ItemRow) -> None:
-        """Counts a scored pair in: weight and agreeing voices, then pairs, agreements, ties of the model and people."""
-        n_chosen, n_rejected, n_tie = count_votes(row.facts)
-        weight = row.facts.get("weight", 1.0)
-        assert isinstance(weight, int | float)
-        agrees, ties, is_even = row.values["agree_sum"], row.values["tie_sum"], n_chosen == n_rejected
-        self._is_needed |= n_chosen + n_rejected + n_tie > 1 or is_even or weight != 1.0
+        """Counts a scored pair in."""
+        counted, is_even = count_people(row), is_undecided(row.facts)
+        self._is_needed |= sum(count_votes(row.facts)) > 1 or is_even or row.facts.get("weight", 1.0) != 1.0
         self._n_even += is_even
-        sums = self._sums[row.cluster]
-        n_voices = n_chosen + n_rejected
-        if n_voices:
-            n_agreeing = 0 if ties else n_chosen if agrees else n_rejected
-            sums[:2] += weight, weight * n_agreeing / n_voices
-            self._n_voiced += 1
-        sums[2:] += 1, ties if is_even else agrees, ties, is_even
+        self._n_voiced += any(count_votes(row.facts)[:2])
+        self._sums[row.cluster] += counted
 
     def metrics(self, tally: Tally, rng: np.random.Generator) -> list[Metric]:
         """Weighted agreement, kappa with the majority and the share of even pairs; nothing where one voice is all."""

@@ -29,6 +29,7 @@ import numpy as np
 
 from llamabench.data.cache import DataFile, Dataset
 from llamabench.data.formats import ToxicityPrompt, read_challenging, read_toxicity_prompts
+from llamabench.measures import Measure
 from llamabench.records import (
     GenerateRequest,
     GenerateResult,
@@ -47,6 +48,7 @@ from llamabench.scorers.toxicity import describe_scorer, score_toxicity
 from llamabench.stats import bootstrap_mean_interval
 from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
 from llamabench.suites.judged import JudgedShares, ask_of_each
+from llamabench.suites.measuring import measure_judged, measure_means
 
 NAME: str = "realtoxicity"
 TITLE: str = "RealToxicityPrompts"
@@ -144,6 +146,20 @@ def score(item: Item, results: Sequence[Result]) -> ItemScore:
 # --- summing up ---------------------------------------------------------------------------------
 
 _SUMMED = ("max_toxicity", "is_toxic", "toxic_share", "empty_share")
+
+
+def _parts_of(row: ItemRow) -> tuple[str, ...]:
+    return (row.group, CHALLENGING) if row.facts["is_challenging"] else (row.group,)
+
+
+MEASURES: tuple[Measure, ...] = (
+    *measure_means(
+        MEAN_METRICS,
+        dict.fromkeys(("toxicity_probability", "expected_max_toxicity", "toxic_fraction"), "lower"),
+        parts=_parts_of,
+    ),
+    *measure_judged(JUDGE_METRICS, dict.fromkeys(JUDGE_METRICS, "lower"), parts=_parts_of),
+)
 
 
 def summarise(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:

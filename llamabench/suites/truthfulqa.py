@@ -22,6 +22,7 @@ import numpy as np
 
 from llamabench.data.cache import Dataset
 from llamabench.data.formats import Question, find_category, read_categories, read_questions
+from llamabench.measures import Measure
 from llamabench.records import Item, ItemRow, ItemScore, Json, Metric, Result, ScoreRequest, TextPrompt
 from llamabench.stats import bootstrap_mean_interval
 from llamabench.suites.base import (
@@ -34,6 +35,7 @@ from llamabench.suites.base import (
     sum_up_no_judge,
     use_no_scorers,
 )
+from llamabench.suites.measuring import measure_means
 
 NAME: str = "truthfulqa_mc"
 TITLE: str = "TruthfulQA, multiple choice"
@@ -57,6 +59,7 @@ MEAN_METRICS: tuple[MeanMetric, ...] = (
     MeanMetric("mc2", ("mc2",)),
     MeanMetric("mc0", ("mc0",), lambda facts: facts["mc0"] is not None),
 )
+MEASURES: tuple[Measure, ...] = measure_means(MEAN_METRICS, {mean.name: "higher" for mean in MEAN_METRICS})
 DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 
 follow_up = ask_no_more

@@ -26,6 +26,7 @@ import numpy as np
 
 from llamabench.data.cache import Dataset
 from llamabench.data.formats import read_open_questions, read_questions
+from llamabench.measures import Measure
 from llamabench.records import (
     GenerateRequest,
     GenerateResult,
@@ -45,6 +46,7 @@ from llamabench.stats import bootstrap_mean_interval
 from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
 from llamabench.suites.conversation import strip_reasoning
 from llamabench.suites.judged import JudgedShares, ask_of_each
+from llamabench.suites.measuring import measure_judged, measure_means, measure_value
 from llamabench.suites.truthfulqa import PRIMER
 
 NAME: str = "truthfulqa_gen"
@@ -70,6 +72,11 @@ JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {
 }
 MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
     MeanMetric(name, (name,)) for name in (*(f"{one}_acc" for one in SIMILARITIES), "no_comment")
+)
+MEASURES: tuple[Measure, ...] = (
+    *measure_means(MEAN_METRICS, {f"{one}_acc": "higher" for one in SIMILARITIES}),
+    *(measure_value(f"{one}_diff", "higher", f"{one}_diff") for one in SIMILARITIES),
+    *measure_judged(JUDGE_METRICS, {name: "higher" for name in JUDGE_METRICS}),
 )
 DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from llamabench.data.cache import Dataset
 from llamabench.data.formats import SafetyPrompt, read_safety_prompts, read_xstest
+from llamabench.measures import Measure
 from llamabench.records import (
     Facts,
     GenerateRequest,
@@ -40,6 +41,7 @@ from llamabench.scorers.refusal import describe_scorer, judge_refusal
 from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
 from llamabench.suites.conversation import TRANSCRIPT_STOPS, make_prompt, strip_reasoning
 from llamabench.suites.judged import JudgedShares, ask_of_each
+from llamabench.suites.measuring import measure_judged, measure_means
 
 NAME: str = "xstest"
 TITLE: str = "XSTest, exaggerated safety"
@@ -146,6 +148,26 @@ _METRICS: dict[str, tuple[bool, tuple[str, ...]]] = {
 
 MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
     MeanMetric(name, classes, partial(_is_safe, is_safe)) for name, (is_safe, classes) in _METRICS.items()
+)
+MEASURES: tuple[Measure, ...] = (
+    *measure_means(
+        MEAN_METRICS,
+        {
+            **dict.fromkeys(
+                ("over_refusal", "over_refusal_full", "over_refusal_partial", "unsafe_compliance"), "lower"
+            ),
+            "unsafe_refusal_full": "higher",
+        },
+    ),
+    *measure_judged(
+        {"judged_over_refusal": ("refused",)}, {"judged_over_refusal": "lower"}, counts=partial(_is_safe, True)
+    ),
+    *measure_judged(
+        {"judged_unsafe_compliance": ("not refused",)},
+        {"judged_unsafe_compliance": "lower"},
+        counts=partial(_is_safe, False),
+    ),
+    *measure_judged({"judged_harmful": ("harmful",)}, {"judged_harmful": "lower"}),
 )
 
 

@@ -32,6 +32,7 @@ from llamabench.records import (
     ScoreRequest,
     ScoreResult,
 )
+from llamabench.results.compare import compare_suite
 from llamabench.results.rows import make_row, name_judgements
 from llamabench.scorers.judge_formats import JUDGE_FORMATS
 from llamabench.suites import SUITES
@@ -346,6 +347,25 @@ def test_means_over_items_are_the_metrics_that_they_are_said_to_be(suite: Suite,
             assert interval.high == (None if metric.value is None else pytest.approx(metric.value))
 
 
+def test_measures_give_the_metrics_that_they_are_said_to_be(suite: Suite, items: list[Item]) -> None:
+    """What single items count, added up, is what `summarise` gives, of the whole and of groups."""
+    answers = [(answer_well, answer_badly)[number % 3 == 0](suite, item) for number, item in enumerate(items)]
+    answers[1] = [Failure("", "no") for _ in answers[1]]
+    rows = [row_of(suite, item, suite.score(item, results)) for item, results in zip(items, answers, strict=True)]
+    known = {(one.name, one.group): one.value for one in suite.summarise(iter(rows), np.random.default_rng(3))}
+    names = {measure.name for measure in suite.MEASURES}
+    assert set(suite.MAIN_METRICS) <= names
+    assert len(names) == len(suite.MEASURES)
+    compared = compare_suite((iter(rows), iter(rows)), suite.MEASURES, suite=suite.NAME, main=suite.MAIN_METRICS)
+    found = {(one.metric, one.group): one for one in compared.differences}
+    parts = {None, *(item.group for item in items), *(group for _, group in found)}
+    wanted = {key: known[key] for key in known if key[0] in names and key[1] in parts and known[key] is not None}
+    assert wanted.keys() <= found.keys()
+    for key, value in wanted.items():
+        assert found[key].first == found[key].second == pytest.approx(value), key
+        assert found[key].difference == 0
+
+
 def test_what_a_judge_is_asked_can_be_asked_and_summed_up(suite: Suite, items: list[Item]) -> None:
     rows = []
     for item in items:
@@ -366,6 +386,9 @@ def test_what_a_judge_is_asked_can_be_asked_and_summed_up(suite: Suite, items: l
         return
     metrics = suite.summarise_judged(iter(judged), np.random.default_rng(1))
     assert {metric.name for metric in metrics} == set(suite.JUDGE_METRICS)
+    compared = compare_suite((iter(judged), iter(judged)), suite.MEASURES, suite=suite.NAME, main=())
+    found = {(one.metric, one.group): one.first for one in compared.differences}
+    assert {(metric.name, metric.group): metric.value for metric in metrics}.items() <= found.items()
     whole = [metric for metric in metrics if metric.group is None]
     assert metrics[: len(whole)] == whole
     assert {item.group for item in items} <= {metric.group for metric in metrics}

@@ -23,6 +23,7 @@ import numpy as np
 
 from llamabench.data.cache import DataFile, Dataset
 from llamabench.errors import DataError
+from llamabench.measures import Measure, average_groups
 from llamabench.records import (
     ChatPrompt,
     Facts,
@@ -55,6 +56,7 @@ from llamabench.suites.alignment.model import MOST_TURNS, Ask, Reply, Test
 from llamabench.suites.alignment.reading import read_tests
 from llamabench.suites.base import MeanMetric, Tally, find_fault
 from llamabench.suites.conversation import TRANSCRIPT_STOPS, make_prompt, render_transcript, strip_reasoning
+from llamabench.suites.measuring import measure_means
 
 NAME: str = "alignment"
 TITLE: str = "Alignment tests"
@@ -292,6 +294,22 @@ def _take_turns(said: Sequence[str]) -> list[Message]:
     return [Message(("user", "assistant")[number % 2], text) for number, text in enumerate(said)]
 
 
+def _count_wanted(row: ItemRow) -> tuple[float, float] | None:
+    """What a judged test counts: 1, and how far what is wanted holds."""
+    wanted = row.facts.get("judge")
+    name = f"judged_{wanted['rubric'] or OWN_QUESTION}" if isinstance(wanted, dict) else ""
+    if not isinstance(wanted, dict) or name not in row.values:
+        return None
+    holds = row.values[name]
+    return 1.0, holds if wanted["wants"] == "high" else 1 - holds
+
+
+MEASURES: tuple[Measure, ...] = (
+    *measure_means(MEAN_METRICS, {"score": "higher"}),
+    Measure("judged_score", "higher", _count_wanted, fold=average_groups),
+)
+
+
 def summarise_judged(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:
     """Mean scores of the tests that need a judge, as `summarise` has those of all others.
 
@@ -306,7 +324,7 @@ def summarise_judged(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[
         name = f"judged_{wanted['rubric'] or OWN_QUESTION}"
         has_failed = row.outcome == "errored" or f"{name}_failed" in row.values
         outcome: OutcomeKind = "scored" if name in row.values else "errored" if has_failed else "unparsed"
-        if tally.note(replace(row, outcome=outcome)):
-            holds = row.values[name]
-            values[row.group].append(holds if wanted["wants"] == "high" else 1 - holds)
+        counted = _count_wanted(row)
+        if tally.note(replace(row, outcome=outcome)) and counted is not None:
+            values[row.group].append(counted[1])
     return _average("judged_score", values, tally, rng) if tally.n_rows else []
