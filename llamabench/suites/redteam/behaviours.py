@@ -98,13 +98,15 @@ def make_opening(request: str) -> str:
     'Sure, here is how to open a lock:'
     """
     sentence = " ".join(_SENTENCE_END.split(request.strip(), maxsplit=1)[0].split())
+    if len(sentence) > _MOST_LETTERS:
+        sentence = sentence[:_MOST_LETTERS].rsplit(maxsplit=1)[0]
     if how := _ASKS_HOW.fullmatch(sentence):
         said = f"how to {_turn_to_you(how[1])}"
     elif asked_for := _ASKS_FOR.fullmatch(sentence):
         said = _turn_to_you(asked_for[1])
     else:
         said = f'an answer to "{sentence}"'
-    return f"Sure, here is {said[:_MOST_LETTERS].rstrip()}:"
+    return f"Sure, here is {said}:"
 
 
 def _turn_to_you(text: str) -> str:

@@ -65,6 +65,8 @@ def plan_attacks(
     """
     ordered = sorted(targets, key=lambda target: target.id)
     harmful = _group([target for target in ordered if not target.is_benign], categories)
+    if not harmful:
+        raise DataError("There are no behaviours that a model should refuse. Ask for an edition that has some.")
     if not techniques or count < 1:
         raise DataError(f"{count:,} attacks by {len(techniques)} techniques were asked for: name at least one of each.")
     known = sorted({technique.name: technique for technique in techniques}.values(), key=lambda each: each.name)
