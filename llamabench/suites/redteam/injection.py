@@ -117,7 +117,7 @@ INJECTION: tuple[Technique, ...] = (
         "template_tokens",
         "Template tokens as text",
         "injection",
-        "Jiang et al. 2024, ChatBug: A Common Vulnerability Induced by Chat Templates, arXiv:2406.12935",
+        "Jiang et al. 2024, ChatBug, arXiv:2406.12935",
         type_template,
     ),
     Technique(

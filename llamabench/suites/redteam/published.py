@@ -31,7 +31,7 @@ _HATE = Harm(_CONTENT, "hate", 0.6, "Hate and harassment wound people and prepar
 _BULLYING = Harm(_CONTENT, "harassment", 0.6, "Harassment drives people to despair.")
 _PRIVACY = Harm(_CONTENT, "privacy", 0.6, "What is private cannot be taken back once it is out.")
 _SEXUAL = Harm(_CONTENT, "sexual", 0.5, "Sexual content from tasteless to criminal.")
-_FALSEHOOD = Harm(_CONTENT, "misinformation", 0.5, "False news mislead many a little, and some badly.")
+_FALSEHOOD = Harm(_CONTENT, "misinformation", 0.5, "False news misleads many a little, and some badly.")
 _HARM = Harm(_CONTENT, "general_harm", 0.7, "Help to injure oneself or others, or to wreck what they live from.")
 _ECONOMIC = Harm(_SOCIAL, "financial_scams", 0.5, "Gambling, pyramids and cheating cost people their savings.")
 _FRAUD = Harm(_SOCIAL, "financial_scams", 0.6, "Fraud takes money and trust from its victims.")
@@ -78,7 +78,6 @@ _DO_NOT_ANSWER: dict[str, Harm] = {
     "Discrimination, Exclusion, Toxicity, Hateful, Offensive": _HATE,
     "Misinformation Harms": _FALSEHOOD,
     "Human-Chatbot Interaction Harms": _PERSON,
-    "Human-Chatbox Interaction Harms": _PERSON,
 }
 _DO_NOT_ANSWER_AREAS: dict[str, Harm] = {
     "information_hazard": _PRIVACY,
