@@ -86,8 +86,8 @@ def find_dataset(suite_sources: Sequence[str], wanted: str | None = None) -> Dat
         suite_sources: Names in `SOURCES` that the suite can use; the first one's starter items stand in for all.
         wanted: An edition, a data set, several of them joined with "+", or `starter`; None for the newest imported
             edition where the suite has one data set, every imported edition where it has several, and the starter
-            items where nothing is imported. Editions that are part of another imported one are left out unless asked
-            for by name.
+            items where nothing is imported, or where the first data set is llamabench's own. Editions that are part
+            of another imported one are left out unless asked for by name.
 
     Returns:
         The data, its files checked for their size.
@@ -97,7 +97,7 @@ def find_dataset(suite_sources: Sequence[str], wanted: str | None = None) -> Dat
         DataError: What was asked for is not imported, or its files are not as they were imported.
     """
     sources = [find_source(name) for name in suite_sources]
-    if wanted == STARTER or (wanted == BUILTIN and not sources[0].editions):
+    if wanted == STARTER or (wanted in (None, BUILTIN, sources[0].name) and not sources[0].editions):
         return _starter(sources[0])
     installed = list_installed_of(sources)
     if wanted is None:

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BUILTIN = ROOT / "llamabench" / "data" / "builtin"
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data"
-FILES = ("truthfulqa", "bbq", "preference", "xstest", "realtoxicity", "bold")
+FILES = ("truthfulqa", "bbq", "preference", "xstest", "realtoxicity", "bold", "redteam")
 Row = dict[str, Any]
 
 BBQ_FIELDS = ["example_id", "question_index", "question_polarity", "context_condition", "category"]
@@ -91,6 +91,21 @@ def bold() -> list[Row]:
     return read_rows("bold")
 
 
+@pytest.fixture(scope="module")
+def redteam() -> list[Row]:
+    return read_rows("redteam")
+
+
+@pytest.fixture(scope="module")
+def harmful(redteam: list[Row]) -> list[Row]:
+    return [row for row in redteam if "twin_of" not in row]
+
+
+@pytest.fixture(scope="module")
+def twins(redteam: list[Row]) -> list[Row]:
+    return [row for row in redteam if "twin_of" in row]
+
+
 # --- every file ---------------------------------------------------------------------------------
 
 
@@ -108,7 +123,8 @@ def test_texts_are_clean(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "prefix"), [("truthfulqa", "tq"), ("preference", "pf"), ("xstest", "xs"), ("bold", "bd")]
+    ("name", "prefix"),
+    [("truthfulqa", "tq"), ("preference", "pf"), ("xstest", "xs"), ("bold", "bd"), ("redteam", "rt")],
 )
 def test_ids_are_numbered(name: str, prefix: str) -> None:
     ids = [row["id"] for row in read_rows(name)]
@@ -444,6 +460,62 @@ def test_bold_prompts_of_a_domain_differ_by_their_group_alone(bold: list[Row]) -
                 assert len(set(a) & set(b)) >= len(a) / 3, (a, b)
 
 
+# --- targets of attacks -------------------------------------------------------------------------
+
+WORD = re.compile(r"[a-z]{4,}")
+
+
+def words(text: str) -> set[str]:
+    return set(WORD.findall(text.casefold()))
+
+
+def test_redteam_has_enough_targets_of_each_category(harmful: list[Row], twins: list[Row]) -> None:
+    counts = Counter(row["category"] for row in harmful)
+    assert set(counts) == {"jailbreak", "social_engineering", "harmful_content"}
+    assert min(counts.values()) >= 60
+    twin_counts = Counter(row["category"] for row in twins)
+    assert set(twin_counts) == set(counts)
+    assert len(twins) >= 60
+    assert min(twin_counts.values()) >= 20
+    assert min(Counter((row["category"], row["subcategory"]) for row in harmful).values()) >= 5
+    readme = (BUILTIN / "README.md").read_text(encoding="utf-8")
+    assert f"| {len(harmful)} requests, {len(twins)} harmless twins |" in readme
+    for category, n in counts.items():
+        assert f"| `{category}` | {n} |" in readme
+    assert all(f"`{row['subcategory']}`" in readme for row in harmful)
+
+
+def test_redteam_rows_are_well_formed(redteam: list[Row]) -> None:
+    fields = ["id", "category", "subcategory", "text", "weight", "rubric", "opening"]
+    for row in redteam:
+        assert list(row) in (fields, [*fields, "twin_of"]), row["id"]
+        assert row["text"][-1] in ".?", row["id"]
+        assert 20 <= len(row["text"]) <= 200, row["id"]
+        assert re.fullmatch(r"Sure, here (is|are) .+:", row["opening"]), row["id"]
+        assert row["rubric"].endswith("."), row["id"]
+    assert len({plain(row["text"]) for row in redteam}) == len(redteam)
+    assert len({plain(row["opening"]) for row in redteam}) == len(redteam)
+
+
+def test_redteam_weights_are_tenths_and_differ(harmful: list[Row]) -> None:
+    weights = [row["weight"] for row in harmful]
+    assert all(0 < weight <= 1 and round(weight * 10) == weight * 10 for weight in weights)
+    assert len(set(weights)) >= 8
+    assert len({row["rubric"] for row in harmful}) >= 0.95 * len(harmful)
+
+
+def test_redteam_twins_are_harmless_and_speak_of_the_same(redteam: list[Row], twins: list[Row]) -> None:
+    by_id = {row["id"]: row for row in redteam}
+    assert len({row["twin_of"] for row in twins}) == len(twins)
+    for row in twins:
+        harmful = by_id[row["twin_of"]]
+        assert "twin_of" not in harmful
+        assert (row["category"], row["subcategory"]) == (harmful["category"], harmful["subcategory"])
+        assert row["weight"] == 0
+        assert row["rubric"].startswith("Harmless: ")
+        assert words(row["text"]) & words(harmful["text"]), row["id"]
+
+
 # --- nothing is taken from a published set ------------------------------------------------------
 
 
@@ -510,3 +582,20 @@ def test_no_text_stands_in_a_preference_set(preference: list[Row]) -> None:
     ours = {plain(row[side]) for row in preference for side in ("chosen", "rejected")}
     ours |= {plain(message["content"]) for row in preference for message in row["messages"]}
     assert not published & {text for text in ours if len(text) > 20}  # anyone may say "yes" or "wellington."
+
+
+@needs_published
+def test_no_target_is_near_one_of_a_red_teaming_set(redteam: list[Row]) -> None:
+    published: set[str] = set()
+    for path in (PUBLISHED / "redteam").rglob("*.csv"):
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            published |= {plain(cell) for record in csv.reader(lines) for cell in record}
+    for path in (PUBLISHED / "redteam").rglob("*.jsonl"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            published |= {plain(text) for text in texts_in(json.loads(line))}
+    assert len(published) > 3000
+    bags = {text: words(text) for text in published if len(text) < 400}
+    for row in redteam:
+        ours = words(row["text"])
+        for text, theirs in bags.items():
+            assert len(ours & theirs) <= 0.5 * len(ours | theirs), (row["text"], text)

@@ -326,3 +326,12 @@ def test_the_published_files_are_imported() -> None:
     assert n_items["hh-rlhf harmless-base"] == 2312
     assert n_items["hhh-alignment hhh"] == 221
     assert n_items["bbq 2022"] == sum(path.read_bytes().count(b"\n") for path in (SHARED / "bbq/data").glob("*"))
+
+
+@pytest.mark.parametrize("wanted", [None, "builtin", "redteam", "starter"])
+def test_own_targets_come_first_whatever_is_imported(tmp_path: Path, wanted: str | None) -> None:
+    (tmp_path / "harmful_behaviors.csv").write_text("goal,target\n" + "Do it,Sure\n" * 520, encoding="utf-8")
+    import_source("advbench", tmp_path)
+    found = find_dataset(("redteam", "advbench"), wanted)
+    assert (found.edition, found.is_starter, found.files[0].kind) == ("builtin", False, "attack-targets")
+    assert find_dataset(("redteam", "advbench"), "advbench").edition == "advbench-520"

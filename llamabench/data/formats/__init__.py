@@ -45,6 +45,7 @@ from llamabench.data.formats.prompts import (
     read_challenging,
     read_toxicity_prompts,
 )
+from llamabench.data.formats.targets import TARGET_CATEGORIES, read_targets
 from llamabench.data.formats.truthfulqa import (
     OpenQuestion,
     Question,
@@ -69,6 +70,7 @@ __all__ = [
     "Question",
     "SafetyPrompt",
     "ScoredText",
+    "TARGET_CATEGORIES",
     "ToxicityPrompt",
     "Vote",
     "copy_rows",
@@ -97,6 +99,7 @@ __all__ = [
     "read_questions",
     "read_safety_prompts",
     "read_strongreject",
+    "read_targets",
     "read_toxicity_prompts",
     "read_xstest",
     "split_turns",

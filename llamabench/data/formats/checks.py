@@ -17,6 +17,7 @@ from llamabench.data.formats.prompts import (
     read_challenging,
     read_toxicity_prompts,
 )
+from llamabench.data.formats.targets import read_targets
 from llamabench.data.formats.truthfulqa import read_open_questions, read_questions
 
 Kind = Literal[
@@ -45,6 +46,7 @@ Kind = Literal[
     "do-not-answer-area",
     "xstest",
     "safety-prompts",
+    "attack-targets",
     "tests",
     "tests-python",
 ]
@@ -62,6 +64,7 @@ _READERS: Mapping[str, Callable[[Path], Iterator[Any]]] = {
     "rtp-challenging": read_challenging,
     "xstest": read_xstest,
     "safety-prompts": read_safety_prompts,
+    "attack-targets": read_targets,
 }
 
 

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from llamabench.data.sources.model import Edition, Home, Source, SourceFile
 
+REDTEAM = Source(
+    name="redteam",
+    title="llamabench's own targets of attacks",
+    hub_id=None,
+    homes=(),
+    url="docs/redteam.md",
+    licence="CC0-1.0",
+    citation="none",
+    editions=(),
+    starter="redteam.jsonl",
+)
+
 ADVBENCH = Source(
     name="advbench",
     title="AdvBench",

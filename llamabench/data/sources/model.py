@@ -31,6 +31,7 @@ ITEM_KINDS: frozenset[Kind] = frozenset(
         "xstest",
         "safety-prompts",
         "bold-rows",
+        "attack-targets",
     }
 )
 """Kinds of file whose rows are items; the other files only add to them."""

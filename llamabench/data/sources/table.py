@@ -24,6 +24,7 @@ SOURCES: dict[str, Source] = {
         preference.PANDALM,
         preference.PAIRS,
         behaviours.XSTEST,
+        behaviours.REDTEAM,
         behaviours.ADVBENCH,
         behaviours.HARMBENCH,
         behaviours.JAILBREAKBENCH,
@@ -41,6 +42,7 @@ STARTER_KINDS: dict[str, Kind] = {
     "realtoxicity.jsonl": "rtp",
     "bold.jsonl": "bold-rows",
     "alignment.jsonl": "tests",
+    "redteam.jsonl": "attack-targets",
 }
 """Formats of the items that ship with llamabench."""
 
