@@ -86,8 +86,14 @@ def _write_parquet(run: Run, path: Path, demands: Sequence[Demand]) -> None:
 
 def _write_lm_eval(run: Run, path: Path, demands: Sequence[Demand]) -> None:
     from llamabench.results.lm_eval import write_lm_eval
+    from llamabench.suites import SUITES
 
-    write_lm_eval(run, path, {})
+    ways = {"higher": True, "lower": False}
+    directions = {
+        name: {measure.name: ways.get(measure.better or "") for measure in suite.MEASURES}
+        for name, suite in SUITES.items()
+    }
+    write_lm_eval(run, path, directions)
 
 
 def _write_model_index(run: Run, path: Path, demands: Sequence[Demand]) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from llamabench import __version__
 from llamabench.report.format import show_hidden
+from llamabench.report.site_views import SiteView
 from llamabench.report.views import RunReader, ScoreView, SuiteText, build_score_view
 
 
@@ -30,7 +32,27 @@ def write_score_report(run: RunReader, path: Path, *, suites: Mapping[str, Suite
         path: The HTML file to write.
         suites: What each suite says about itself, by name.
     """
-    page = render_score(build_score_view(run, suites))
+    write_page(render_score(build_score_view(run, suites)), path)
+
+
+def write_site(view: SiteView, folder: Path) -> Path:
+    """Write a leaderboard and a page for each of its models; the leaderboard's path.
+
+    Args:
+        view: What it shows.
+        folder: Folder of the site; the runs' reports lie in it already.
+    """
+    environment = _environment()
+    for model in view.models:
+        page = environment.get_template("model.html").render(view=view, model=model, version=__version__)
+        write_page(page, folder / model.page)
+    index = folder / "index.html"
+    write_page(environment.get_template("site.html").render(view=view, version=__version__), index)
+    return index
+
+
+def write_page(page: str, path: Path) -> None:
+    """Write a page; a reader of `path` sees the old file or the new one, never half of one."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -49,6 +49,33 @@ def make_signature(
     return "|".join(f"{name}:{value}" for name, value in parts.items())
 
 
+_OF_THE_MODEL = (
+    "chat",
+    "quant",
+    "ref",
+    "kv",
+    "fa",
+    "ub",
+    "how",
+    "pack",
+    "ngl",
+    "rpc",
+    "repack",
+    "llama.cpp",
+    "llamabench",
+)
+"""Parts of a signature that are about the model and how it was run, not about what was asked and scored."""
+
+
+def asked_part(signature: str) -> str:
+    """What of a signature must agree for the scores of two models to stand in one column.
+
+    >>> asked_part("suite:bbq|v:1|data:2022@00|n:4|seed:0|chat:none|quant:Q8_0")
+    'suite:bbq|v:1|data:2022@00|n:4|seed:0'
+    """
+    return "|".join(part for part in signature.split("|") if part.partition(":")[0] not in _OF_THE_MODEL)
+
+
 def _name_judge(judge: JudgeFacts) -> str:
     name = re.sub(r"[^\w.-]+", "-", judge.model.name)
     template = (judge.chat_template_sha256 or "none")[:8]
