@@ -259,9 +259,11 @@ def test_slow_packages_are_imported_where_they_are_needed() -> None:
 
 
 def modules_after(statement: str) -> set[str]:
-    script = f"import sys\n{statement}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    """Packages that are imported, and the parts of llamabench by their whole names."""
+    script = f"import sys\n{statement}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    return set(done.stdout.splitlines()[-1].split())
+    names = done.stdout.splitlines()[-1].split()
+    return {name if name.startswith("llamabench.") else name.split(".")[0] for name in names}
 
 
 @pytest.mark.parametrize(
@@ -270,6 +272,9 @@ def modules_after(statement: str) -> set[str]:
 def test_help_imports_nothing_slow(arguments: list[str]) -> None:
     found = modules_after(f"from llamabench.cli.main import run_command_line\nrun_command_line({arguments})")
     assert found & (SLOW | {"numpy", "psutil", "sqlite3", "datasets", "sklearn"}) == set()
+    assert {name for name in found if name.startswith("llamabench.")} <= {
+        name for name in found if name.startswith(("llamabench.cli", "llamabench.errors", "llamabench.units"))
+    }
 
 
 def test_the_parent_process_never_loads_llama_cpp() -> None:

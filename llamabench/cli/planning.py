@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from llamabench.records import Overrides
 from llamabench.units import parse_bytes, parse_duration
+
+if TYPE_CHECKING:
+    from llamabench.records import Overrides
 
 _ALL = 1 << 20
 _KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
@@ -115,6 +117,8 @@ def read_overrides(values: dict[str, Any]) -> Overrides:
     Raises:
         click.UsageError: Values that contradict each other.
     """
+    from llamabench.records import Overrides
+
     overrides = Overrides(**values)
     if overrides.n_ubatch and overrides.n_batch and overrides.n_ubatch > overrides.n_batch:
         raise click.UsageError(f"--ubatch {overrides.n_ubatch} is more than --batch {overrides.n_batch}.")
