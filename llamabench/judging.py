@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from llamabench import __version__
 from llamabench.asking import AskedItem, ask_chunks
 from llamabench.demand import measure_demand
@@ -29,20 +27,18 @@ from llamabench.records import (
     Judgement,
     JudgeQuestion,
     Machine,
-    Metric,
     ModelFacts,
     Overrides,
     Plan,
     Request,
     Result,
-    Score,
     ScoreResult,
 )
 from llamabench.results.judges import StoredJudge
-from llamabench.results.signature import make_signature
 from llamabench.results.store import Run
 from llamabench.scorers.judge_formats import JUDGE_FORMATS, JudgeFormat, guess_format
 from llamabench.selection import cut_chunks
+from llamabench.suite_runs import summarise_judged
 from llamabench.suites import SUITES
 from llamabench.suites.base import Suite, ask_no_more, find_fault
 
@@ -164,7 +160,7 @@ def judge_run(folder: Path, options: JudgeOptions, progress: Progress) -> Run:
                 _judge_suite(task, judge, asker, progress)
         stored.finish_judge(judge.number)
         for task in tasks:
-            _sum_up(stored, task.suite)
+            summarise_judged(stored, task.suite)
     except BaseException:
         stored.close()
         raise
@@ -174,8 +170,13 @@ def judge_run(folder: Path, options: JudgeOptions, progress: Progress) -> Run:
 # --- who judges what ----------------------------------------------------------------------------
 
 
-def find_judge(path: Path, format_name: str | None) -> tuple[ModelFacts, JudgeFormat]:
+def find_judge(path: Path, format_name: str | None, *, option: str = "--format") -> tuple[ModelFacts, JudgeFormat]:
     """The judge, and the format it is asked in: the one that is named, or what its file says of itself.
+
+    Args:
+        path: The judge's GGUF file.
+        format_name: Name in `JUDGE_FORMATS`; None for what the file says.
+        option: What a person names a format with.
 
     Raises:
         ModelFileError: The file cannot be read.
@@ -188,7 +189,7 @@ def find_judge(path: Path, format_name: str | None) -> tuple[ModelFacts, JudgeFo
     found = format_name or guess_format([model.name, path.stem], chat_template(read_header(path)))
     if found is None:
         raise LlamabenchError(
-            f"{path.name} does not say how it wants to be asked. Name its format with --format: "
+            f"{path.name} does not say how it wants to be asked. Name its format with {option}: "
             f"{', '.join(JUDGE_FORMATS)}; rubric is for any instruction model."
         )
     return model, JUDGE_FORMATS[found]
@@ -212,7 +213,8 @@ def check_suites(names: Sequence[str], format_: JudgeFormat, *, aspects: Sequenc
             raise UnknownNameError.for_name("question for a judge", aspect, every)
     if any(_find_common(name, format_, aspects) for name in names):
         return
-    known = [f"{name} ({', '.join(found)})" for name in SUITES if (found := _find_common(name, format_, ()))]
+    can_ask = (*format_.aspects, *format_.on_request)
+    known = [f"{name} ({', '.join(found)})" for name in SUITES if (found := _find_common(name, format_, can_ask))]
     raise LlamabenchError(
         f"A judge of the format {format_.name} has nothing to say about {', '.join(names)}"
         f"{' that was asked for' if aspects else ''}. It is of use for: {'; '.join(known)}. "
@@ -227,8 +229,10 @@ def _aspects_of(suite: str) -> tuple[str, ...]:
 
 def _find_common(suite: str, format_: JudgeFormat, wanted: Sequence[str]) -> tuple[str, ...]:
     """What a judge can be asked about a suite, and is to be."""
-    found = (aspect for aspect in _aspects_of(suite) if aspect in format_.aspects)
-    return tuple(aspect for aspect in found if not wanted or aspect in wanted)
+    if not wanted:
+        return tuple(aspect for aspect in _aspects_of(suite) if aspect in format_.aspects)
+    can_ask = {*format_.aspects, *format_.on_request} & set(wanted)
+    return tuple(aspect for aspect in _aspects_of(suite) if aspect in can_ask)
 
 
 def _choose(stored: Run, format_: JudgeFormat, options: JudgeOptions) -> list[_Task]:
@@ -303,9 +307,11 @@ def _read_setting(tasks: Sequence[_Task], options: JudgeOptions, model: ModelFac
     return _Setting(model, format_.name, template, machine, options.overrides, aspects)
 
 
-def _open_judge(stored: Run, tasks: Sequence[_Task], setting: _Setting, *, engine: Engine, note: Note) -> StoredJudge:
+def _open_judge(
+    stored: Run, tasks: Sequence[_Task], setting: _Setting, *, engine: Engine, note: Note
+) -> StoredJudge[JudgeFacts]:
     """The judge as it was opened before, or planned and opened now."""
-    judge = stored.find_judge(setting.key)
+    judge = stored.find_judge(setting.key, JudgeFacts)
     if judge is not None:
         return judge
     model, machine = setting.model, setting.machine
@@ -319,7 +325,7 @@ def _open_judge(stored: Run, tasks: Sequence[_Task], setting: _Setting, *, engin
     return stored.save_judge(setting.key, facts)
 
 
-def _make_asker(stored: Run, judge: StoredJudge, key: str, *, engine: Engine, note: Note) -> Asker:
+def _make_asker(stored: Run, judge: StoredJudge[JudgeFacts], key: str, *, engine: Engine, note: Note) -> Asker:
     facts = judge.facts
 
     def replan(plan: Plan) -> None:
@@ -330,7 +336,7 @@ def _make_asker(stored: Run, judge: StoredJudge, key: str, *, engine: Engine, no
     return Asker(engine, facts.plan, note=note, replan=replan)
 
 
-def _judge_suite(task: _Task, judge: StoredJudge, asker: Asker, progress: Progress) -> None:
+def _judge_suite(task: _Task, judge: StoredJudge[JudgeFacts], asker: Asker, progress: Progress) -> None:
     stored, name = task.stored, task.suite.NAME
     done = stored.judged_ids(judge.number, name)
     n_total = sum(1 for _ in task.items())
@@ -348,24 +354,3 @@ def _judge_suite(task: _Task, judge: StoredJudge, asker: Asker, progress: Progre
         seconds, started = time.perf_counter() - started, time.perf_counter()
         done |= said.keys()
         progress.advance(title, n_done=len(done), n_total=n_total, tokens_per_s=chunk.n_decoded / max(seconds, 1e-9))
-
-
-# --- scores -------------------------------------------------------------------------------------
-
-
-def _sum_up(stored: Run, suite: Suite) -> None:
-    """Puts the scores that rest on judges beside those that do not, which stay as they are."""
-    info, judges = stored.info, stored.judges_of(suite.NAME)
-    choice = next(choice for choice in info.suites if choice.name == suite.NAME)
-    choice = replace(choice, n_items=sum(stored.counts(suite.NAME).values()))
-    rng = np.random.default_rng([info.seed, *suite.NAME.encode(), 3])
-
-    def score(metric: Metric) -> Score:
-        asked = (judges[aspect].facts for aspect in suite.JUDGE_METRICS[metric.name] if aspect in judges)
-        named = {facts.title: facts for facts in asked}
-        signature = make_signature(info, choice, judges=list(named.values()))
-        return Score(suite.NAME, replace(metric, judge="; ".join(named)), signature)
-
-    found = [score(metric) for metric in suite.summarise_judged(stored.rows(suite.NAME), rng)]
-    others = [one for one in stored.scores() if one.suite == suite.NAME and one.metric.name not in suite.JUDGE_METRICS]
-    stored.save_scores(suite.NAME, sorted([*others, *found], key=lambda one: one.metric.group is not None))

@@ -13,7 +13,7 @@ from llamabench.asking import score_chunks
 from llamabench.budget import Ledger, Pacer, Watch, describe_end
 from llamabench.engine.recovery import Asker
 from llamabench.errors import LlamabenchError
-from llamabench.records import EndReason, Score, Standing, SuiteEnd
+from llamabench.records import EndReason, Metric, Score, Standing, SuiteEnd
 from llamabench.results.signature import make_signature
 from llamabench.results.store import Run
 from llamabench.selection import Task
@@ -111,3 +111,21 @@ def summarise_suite(stored: Run, suite: Suite, ledger: Ledger | None = None) -> 
         metrics = ledger.find_intervals(metrics)
     scores = [Score(suite.NAME, metric, signatures[metric.name in suite.REFERENCE_METRICS]) for metric in metrics]
     stored.save_scores(suite.NAME, scores)
+
+
+def summarise_judged(stored: Run, suite: Suite) -> None:
+    """Puts the scores that rest on judges beside those that do not, which stay as they are."""
+    info, judges = stored.info, stored.judges_of(suite.NAME)
+    choice = next(choice for choice in info.suites if choice.name == suite.NAME)
+    choice = replace(choice, n_items=sum(stored.counts(suite.NAME).values()))
+    rng = np.random.default_rng([info.seed, *suite.NAME.encode(), 3])
+
+    def score(metric: Metric) -> Score:
+        asked = (judges[aspect].facts for aspect in suite.JUDGE_METRICS[metric.name] if aspect in judges)
+        named = {facts.title: facts for facts in asked}
+        signature = make_signature(info, choice, judges=list(named.values()))
+        return Score(suite.NAME, replace(metric, judge="; ".join(named)), signature)
+
+    found = [score(metric) for metric in suite.summarise_judged(stored.rows(suite.NAME), rng)]
+    others = [one for one in stored.scores() if one.suite == suite.NAME and one.metric.name not in suite.JUDGE_METRICS]
+    stored.save_scores(suite.NAME, sorted([*others, *found], key=lambda one: one.metric.group is not None))

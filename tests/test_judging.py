@@ -317,7 +317,7 @@ def test_only_what_is_asked_for_is_asked(
     folder = finished("xstest:starter", "bold:starter")
     engine_script.answer = lambda request: say(request, 0.9)
     found = judge(folder, JudgeOptions(judge_model, suites=("bold",), aspects=("toxic",)))
-    assert set(found) == {("bold", "judged_toxic")}
+    assert set(found) == {("bold", "judged_toxicity"), ("bold", "judged_toxicity_gap")}
     assert sum(map(len, engine_script.asked)) == 12
 
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from llamabench.cli.planning import plan_options, read_duration, read_overrides
+from llamabench.cli.readers import (
+    Reader,
+    ToxicityChoice,
+    find_judge_options,
+    make_judge_reader,
+    read_answers,
+    toxicity_options,
+)
 from llamabench.errors import LlamabenchError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from llamabench.data.models import FoundModel
-    from llamabench.judging import JudgeOptions
-    from llamabench.records import JudgeFacts, Standing
+    from llamabench.records import JudgeFacts, RaterFacts, Standing
     from llamabench.results.store import Run
     from llamabench.runner import RunOptions
 
@@ -90,6 +98,7 @@ DEFAULT_OUT = Path("llamabench-runs")
     help="Then have this model judge what was written, as `llamabench score` does: a guard or any instruction model.",
 )
 @click.option("--judge-format", metavar="NAME", help="How the judge is asked. [what its file says]")
+@toxicity_options
 @click.option("--bench", "is_benched", is_flag=True, help="Measure the speed first, for the report: about a minute.")
 @click.option(
     "--watchdog",
@@ -135,6 +144,7 @@ def command(
     from llamabench.runner import RunOptions
     from llamabench.suites import SUITES
 
+    toxicity = ToxicityChoice.take(decided)
     found = find_model(model)
     options = RunOptions(
         model=found.path,
@@ -146,7 +156,7 @@ def command(
         seed=seed,
         resume=resume,
         use_chat=chat,
-        chat_template=read_template(chat_template, found),
+        chat_template=found.chat_template if chat_template is None else read_template(chat_template),
         is_demo=found.is_demo,
         is_exact=is_exact,
         winners_only=winners_only,
@@ -157,19 +167,25 @@ def command(
         overrides=read_overrides(decided),
         budget=None if time_s is None and precision is None else Budget(time_s, precision),
     )
-    judged_by = None if judge is None else _find_judge(judge, judge_format, options)
-    return run_and_show(options, as_json=as_json, quiet=quiet, judge=judged_by)
+    readers = _find_readers(options, toxicity, judge=judge, judge_format=judge_format)
+    return run_and_show(options, as_json=as_json, quiet=quiet, readers=readers)
 
 
-def _find_judge(name: str, format_name: str | None, options: RunOptions) -> JudgeOptions:
-    """Looks the judge up and refuses one that could say nothing, before anything is run."""
-    from llamabench.data.models import find_model
-    from llamabench.judging import JudgeOptions, check_suites, find_judge
+def _find_readers(
+    options: RunOptions, toxicity: ToxicityChoice, *, judge: str | None, judge_format: str | None
+) -> list[Reader]:
+    """Looks up who is to read the answers, and refuses who could say nothing, before anything is run."""
+    from llamabench.records import Overrides
 
-    found = find_model(name)
-    _, format_ = find_judge(found.path, format_name)
-    check_suites([suite.partition(":")[0] for suite in options.suites], format_)
-    return JudgeOptions(found.path, format_.name, chat_template=found.chat_template, watchdog_s=options.watchdog_s)
+    if judge is None and toxicity.is_empty:
+        return []
+    names = [suite.partition(":")[0] for suite in options.suites]
+    readers = []
+    if judge is not None:
+        judged_by = find_judge_options(judge, judge_format, names=names, flag="--judge-format")
+        readers.append(make_judge_reader(replace(judged_by, watchdog_s=options.watchdog_s)))
+    more = toxicity.find_readers(names, suites=(), watchdog_s=options.watchdog_s, overrides=Overrides())
+    return [*readers, *more]
 
 
 def _find_reference(name: str, model: FoundModel) -> Path:
@@ -182,10 +198,12 @@ def _find_reference(name: str, model: FoundModel) -> Path:
     return find_model(model.base if name == "base" and model.base else name).path
 
 
-def read_template(path: Path | None, found: FoundModel) -> str | None:
-    """The text of a template that is named, or else of the one that comes with the model's name."""
-    if path is None:
-        return found.chat_template
+def read_template(path: Path) -> str:
+    """The text of a chat template.
+
+    Raises:
+        LlamabenchError: It cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -203,6 +221,7 @@ class Bar:
         self._saved: dict[str, str] = {}
         self._standing: Standing | None = None
         self.folder: Path | None = None
+        self.score_options = ""
 
     def begin(self, run: Run) -> None:
         """Says what is about to run, where and why so."""
@@ -222,14 +241,22 @@ class Bar:
 
     def begin_judge(self, run: Run, judge: JudgeFacts) -> None:
         """Says who judges, and how that model is run."""
+        title = f"Judge: {judge.model.name} {judge.model.quant}, asked as {judge.format}"
+        self._begin_reading(run, title, judge.plan.reasons)
+
+    def begin_rater(self, run: Run, rater: RaterFacts) -> None:
+        """Says who rates."""
+        self._begin_reading(run, f"Scorer of toxicity: {rater.title}", ())
+
+    def _begin_reading(self, run: Run, title: str, reasons: Sequence[str]) -> None:
         self.close()
         self.folder, self._suite = run.folder, None
         self._saved.clear()
-        self._command = f"`llamabench score {run.folder} --judge {judge.model.path} --format {judge.format}`"
+        self._command = f"`llamabench score {run.folder} {self.score_options}`"
         if self._quiet:
             return
-        click.echo(f"Judge: {judge.model.name} {judge.model.quant}, asked as {judge.format}", err=True)
-        for reason in judge.plan.reasons:
+        click.echo(title, err=True)
+        for reason in reasons:
             click.echo(f"  {reason}", err=True)
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
@@ -290,8 +317,8 @@ def _describe_standing(standing: Standing | None) -> Iterator[str]:
         yield f"{format_duration(standing.seconds_left)} left"
 
 
-def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool, judge: JudgeOptions | None = None) -> int:
-    """Runs suites, has the answers judged where there is a judge, and shows the scores; the exit code.
+def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool, readers: Sequence[Reader] = ()) -> int:
+    """Runs suites, has the answers read where somebody is to, and shows the scores; the exit code.
 
     Raises:
         LlamabenchError: With a note on what is saved and how to go on.
@@ -299,13 +326,7 @@ def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool, judge: Judg
     from llamabench import runner
 
     def work(bar: Bar) -> Run:
-        run = runner.run(options, bar)
-        if judge is None:
-            return run
-        from llamabench.judging import judge_run
-
-        run.close()
-        return judge_run(run.folder, judge, bar)
+        return read_answers(runner.run(options, bar), readers, bar)
 
     return work_and_show(work, Bar(quiet=quiet, always_new=options.resume is False), as_json=as_json)
 

@@ -1,25 +1,28 @@
-"""`llamabench score`: another model judges the answers of a run that is on disk."""
+"""`llamabench score`: another model or scorer reads the answers of a run that is on disk."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from llamabench.cli.planning import plan_options, read_overrides
+from llamabench.cli.readers import ToxicityChoice, find_judge_options, make_judge_reader, read_answers, toxicity_options
 
 if TYPE_CHECKING:
     from llamabench.cli.run import Bar
-    from llamabench.results.store import Run
+    from llamabench.judging import JudgeOptions
 
 
-@click.command(short_help="Have a judge model score the answers of a run.")
+@click.command(short_help="Have another model or scorer read the answers of a run.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--judge", required=True, metavar="MODEL", help="Guard, fine-tuned judge or any instruction model.")
+@click.option("--judge", metavar="MODEL", help="Guard, fine-tuned judge or any instruction model.")
 @click.option("--format", "format_name", metavar="NAME", help="How the judge is asked. [what its file says]")
 @click.option("--suite", "suites", multiple=True, metavar="NAME", help="Suite to judge; repeat for several. [all]")
 @click.option("--ask", "aspects", multiple=True, metavar="WHAT", help="What to ask; repeat for several. [all it can]")
+@toxicity_options
 @click.option(
     "--chat-template",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 def command(
     run: Path,
     *,
-    judge: str,
+    judge: str | None,
     format_name: str | None,
     suites: tuple[str, ...],
     aspects: tuple[str, ...],
@@ -48,34 +51,47 @@ def command(
     quiet: bool,
     **decided: Any,
 ) -> int:
-    """Have a judge model score the answers of RUN, a finished run's folder; nothing is generated again.
+    """Have another model or scorer read the answers of RUN, a finished run's folder; nothing is generated again.
 
-    A judge says of each stored answer whether it is harmful (guards), truthful or informative (judges fine-tuned on
-    TruthfulQA), or any of these, toxic, or a refusal (any instruction model, with --format rubric). Its verdicts are
-    read from the probabilities of its words, stored beside the answers, and summed up beside the scores. The same
-    command goes on with judging that was cut short.
+    A judge (--judge) says of each stored answer whether it is harmful (guards), truthful or informative (judges
+    fine-tuned on TruthfulQA), or any of these, toxic, or a refusal (any instruction model, with --format rubric). Its
+    verdicts are read from the probabilities of its words, stored beside the answers, and summed up beside the scores.
+    The same command goes on with what was cut short.
+
+    --toxicity-judge is --judge with --ask toxic. --toxicity has Detoxify, a package of its own, or Perspective, a web
+    service, score what the built-in scorer of toxicity scores, by the same definitions and under names of their own.
 
     Formats: llama-guard-1, llama-guard-2, llama-guard-3, llama-guard-3-1b, llama-guard-4, shieldgemma,
     granite-guardian, qwen3guard, truthfulqa-truth, truthfulqa-info, rubric.
 
-    What can be asked: harmful, truthful, informative, toxic, refused, helpful, question.
+    What can be asked: harmful, truthful, informative, toxic, refused, helpful, question; and, where it is asked for by
+    name, preferred: which answer of a preference pair is better, in both orders, compared with people.
     """
-    from llamabench.cli.run import Bar, read_template, work_and_show
-    from llamabench.data.models import find_model
-    from llamabench.judging import JudgeOptions, judge_run
+    from llamabench.cli.run import Bar, work_and_show
+    from llamabench.results.store import Run
 
-    found = find_model(judge)
-    options = JudgeOptions(
-        judge=found.path,
-        format=format_name,
-        suites=suites,
-        aspects=aspects,
-        chat_template=read_template(chat_template, found),
-        watchdog_s=watchdog_s,
-        overrides=read_overrides(decided),
-    )
+    toxicity, overrides = ToxicityChoice.take(decided), read_overrides(decided)
+    if judge is None and toxicity.is_empty:
+        raise click.UsageError("Say who is to read the answers: --judge, --toxicity-judge or --toxicity.")
+    if judge is None and (format_name or aspects or chat_template):
+        raise click.UsageError("--format, --ask and --chat-template are of use with --judge only.")
+    with Run(run) as stored:
+        names = [choice.name for choice in stored.info.suites]
+    readers = []
+    if judge is not None:
+        options = find_judge_options(judge, format_name, names=names, flag="--format", aspects=aspects)
+        options = replace(options, suites=suites, watchdog_s=watchdog_s, overrides=overrides)
+        readers.append(make_judge_reader(_use_template(options, chat_template)))
+    readers += toxicity.find_readers(names, suites=suites, watchdog_s=watchdog_s, overrides=overrides)
 
     def work(bar: Bar) -> Run:
-        return judge_run(run, options, bar)
+        return read_answers(Run(run), readers, bar)
 
     return work_and_show(work, Bar(quiet=quiet, always_new=False), as_json=as_json)
+
+
+def _use_template(options: JudgeOptions, path: Path | None) -> JudgeOptions:
+    """Takes a template that is named in place of the one that comes with the model's name."""
+    from llamabench.cli.run import read_template
+
+    return options if path is None else replace(options, chat_template=read_template(path))

@@ -60,9 +60,12 @@ from llamabench.records.items import (
     Score,
 )
 from llamabench.records.judging import (
+    AnyJudge,
     JudgeFacts,
     Judgement,
     JudgeQuestion,
+    RaterFacts,
+    Rating,
 )
 from llamabench.records.machine import (
     Backend,
@@ -107,6 +110,7 @@ from llamabench.records.speeds import (
 
 __all__ = [
     "Answers",
+    "AnyJudge",
     "Attack",
     "AttackOutcome",
     "AttackResult",
@@ -162,6 +166,8 @@ __all__ = [
     "Processor",
     "Prompt",
     "Range",
+    "RaterFacts",
+    "Rating",
     "RedTeamResults",
     "ReferenceFacts",
     "Repeats",

@@ -19,6 +19,8 @@ class JudgeQuestion:
         answer: What it wrote.
         number: Which of the item's answers that is, from 1; None where there is one.
         wording: Question to be answered with Yes or No, for an aspect that has no wording of its own.
+        other: The answer that stands beside it, after it where `number` is 1 and before it where that is 2; for an
+            aspect that compares two.
     """
 
     aspect: str
@@ -26,6 +28,7 @@ class JudgeQuestion:
     answer: str
     number: int | None = None
     wording: str | None = None
+    other: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +78,37 @@ class JudgeFacts:
     def title(self) -> str:
         """Its name as people are told it."""
         return f"{self.model.name} {self.model.quant}, {self.format}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """How toxic a scorer from elsewhere finds a text, each 0 to 1.
+
+    Attributes:
+        toxicity: How toxic it is.
+        worst: The highest of that, threat, profanity, insult and attack on identity, as far as it knows them.
+    """
+
+    toxicity: float
+    worst: float
+
+
+@dataclass(frozen=True, slots=True)
+class RaterFacts:
+    """A scorer of toxicity from elsewhere that read stored answers.
+
+    Attributes:
+        name: What it is asked for by; questions for it begin with it.
+        version: All that decides what it says, as far as that can be known.
+        title: Its name as people are told it.
+        aspects: What it was asked about the answers of each suite.
+    """
+
+    name: str
+    version: str
+    title: str
+    aspects: Mapping[str, tuple[str, ...]]
+
+
+AnyJudge = JudgeFacts | RaterFacts
+"""Who said something of stored answers."""

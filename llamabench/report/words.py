@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from llamabench.records import Metric
 from llamabench.report.format import Scale
+from llamabench.report.words_judged import JUDGED, RATED, RATERS
 
 Tone = Literal["above", "below", "guessing", "follows", "against", "unbiased", "unequal", "equal", "open"]
 """What a verdict says; `open` where nothing can be concluded."""
@@ -111,35 +112,15 @@ _BOLD_WORDS = {("bold", name): MetricWords(label, "Of all texts,", what) for nam
     for name, (label, what) in _BOLD.items()
 }
 
-_JUDGED = {
-    "truthfulqa_gen": {
-        "judged_truthful": ("Truthful", "Answers truthfully on", "of questions"),
-        "judged_informative": ("Informative", "Gives information on", "of questions"),
-        "judged_truthful_informative": ("Truthful and informative", "Is truthful and informative on", "of questions"),
-    },
-    "xstest": {
-        "judged_over_refusal": ("Over-refusal", "Refuses", "of requests that are safe and only sound unsafe"),
-        "judged_unsafe_compliance": ("Unsafe requests not refused", "Does not refuse", "of the unsafe requests"),
-        "judged_harmful": ("Harmful answers", "Gives a harmful answer to", "of requests"),
-    },
-    "alignment": {"judged_score": ("Score of tests that need a judge", "Scores", "in tests that need a judge")},
-    **{
-        suite: {
-            "judged_toxic": ("Toxic continuations", "Of all continuations,", "are toxic"),
-            "judged_harmful": ("Harmful continuations", "Of all continuations,", "are harmful"),
-        }
-        for suite in ("realtoxicity", "bold")
-    },
-}
 _JUDGED_WORDS = {
     (suite, name): MetricWords(f"{label}, judged", f"By the word of a judge: {before[0].lower()}{before[1:]}", after)
-    for suite, words in _JUDGED.items()
+    for suite, words in JUDGED.items()
     for name, (label, before, after) in words.items()
 }
 
 _OVERLAPS = {"bleu": "BLEU", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
-METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
+_WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("truthfulqa_mc", "mc1"): MetricWords(
         "Best answer first (MC1)",
         "Ranks the best true answer above every false one on",
@@ -308,6 +289,35 @@ METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("realtoxicity", "empty_fraction"): MetricWords("Empty continuations", "Of all continuations,", "say nothing"),
     **_BOLD_WORDS,
     **_JUDGED_WORDS,
+    ("preference", "judged_kappa"): MetricWords(
+        "Kappa of the judge with people (0 is chance, 1 all)",
+        "The judge agrees with people, ties included, with a kappa of",
+        "(0 is chance, 1 is always)",
+        "number",
+        own_chance=0.0,
+    ),
+}
+
+
+def _say_by_others(words: MetricWords, prefix: str) -> MetricWords:
+    """The same said by somebody else than the built-in scorer."""
+    who, chance = RATERS[prefix], words.chance_metric
+    return replace(
+        words,
+        label=f"{words.label}, by {who}",
+        before=f"By {who}: {words.before[0].lower()}{words.before[1:]}",
+        chance_metric=None if chance is None else f"{prefix}_{chance}",
+    )
+
+
+METRIC_WORDS: Mapping[tuple[str, str], MetricWords] = {
+    **_WORDS,
+    **{
+        (suite, f"{prefix}_{name}"): _say_by_others(_WORDS[suite, name], prefix)
+        for suite, names in RATED.items()
+        for name in names
+        for prefix in RATERS
+    },
 }
 
 

@@ -67,7 +67,7 @@ _V5 = """
 CREATE TABLE judge (          -- a row per model that was asked about stored answers, and way to ask it
     number INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE, -- digest of all that decides what it says
-    facts TEXT NOT NULL,      -- `JudgeFacts` as JSON
+    facts TEXT NOT NULL,      -- `JudgeFacts` or `RaterFacts` as JSON
     place INTEGER             -- NULL until it was asked everything; of two judges of the same, the higher one counts
 ) STRICT;
 CREATE TABLE judgement (      -- a row per item and judge
@@ -79,5 +79,14 @@ CREATE TABLE judgement (      -- a row per item and judge
 ) STRICT;
 """
 
-MIGRATIONS: list[str] = [_V1, _V2, _V3, _V4, _V5]
+_V6 = """
+CREATE TABLE rating (         -- a row per text that a scorer from elsewhere read: it is asked about none twice
+    judge INTEGER NOT NULL REFERENCES judge (number),
+    text TEXT NOT NULL,       -- SHA-256 of the text
+    rating TEXT NOT NULL,     -- `Rating` as JSON
+    PRIMARY KEY (judge, text)
+) STRICT;
+"""
+
+MIGRATIONS: list[str] = [_V1, _V2, _V3, _V4, _V5, _V6]
 """Schema versions, oldest first; append, never edit. `PRAGMA user_version` counts those applied."""

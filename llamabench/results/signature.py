@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from llamabench.records import JudgeFacts, RunInfo, SuiteChoice
+from llamabench.records import AnyJudge, RaterFacts, RunInfo, SuiteChoice
 
 
 def make_signature(
-    info: RunInfo, choice: SuiteChoice, *, uses_reference: bool = False, judges: Sequence[JudgeFacts] = ()
+    info: RunInfo, choice: SuiteChoice, *, uses_reference: bool = False, judges: Sequence[AnyJudge] = ()
 ) -> str:
     """Names everything a suite's scores depend on; scores with different ones are not comparable as they are.
 
@@ -76,7 +76,9 @@ def asked_part(signature: str) -> str:
     return "|".join(part for part in signature.split("|") if part.partition(":")[0] not in _OF_THE_MODEL)
 
 
-def _name_judge(judge: JudgeFacts) -> str:
+def _name_judge(judge: AnyJudge) -> str:
+    if isinstance(judge, RaterFacts):
+        return f"{judge.name}@{judge.version}"
     name = re.sub(r"[^\w.-]+", "-", judge.model.name)
     template = (judge.chat_template_sha256 or "none")[:8]
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from llamabench.records import JudgeQuestion, ScoreRequest, ScoreResult
@@ -15,15 +15,19 @@ from llamabench.scorers.judge import (
     Rubric,
     Verdict,
     ask_guard,
+    ask_pair,
     ask_rubric,
     ask_truthfulqa,
     read_guard,
+    read_pair,
     read_rubric,
     read_truthfulqa,
 )
 
 OWN_QUESTION = "question"
 """The aspect of questions that bring their own wording."""
+PREFERRED = "preferred"
+"""The aspect of questions which of two answers is the better; each pair is asked about in both orders."""
 
 
 class JudgeFormat(Protocol):
@@ -32,6 +36,7 @@ class JudgeFormat(Protocol):
     Attributes:
         name: What it is asked for by.
         aspects: What can be asked so.
+        on_request: What can be asked besides, and is where somebody asks for it by name.
         chat_template: Jinja2 text that takes the place of the model's own; None where its own is used, or none.
         needs_template: Whether the model must have a chat template of its own.
     """
@@ -40,6 +45,8 @@ class JudgeFormat(Protocol):
     def name(self) -> str: ...  # noqa: D102
     @property
     def aspects(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def on_request(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def chat_template(self) -> str | None: ...  # noqa: D102
     @property
@@ -56,8 +63,11 @@ class JudgeFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Guard:
+    """A guard; its policy stands in for toxicity where somebody wants that of it."""
+
     guard: GuardFormat
     aspects: tuple[str, ...] = ("harmful",)
+    on_request: tuple[str, ...] = ("toxic",)
 
     @property
     def name(self) -> str:
@@ -82,14 +92,21 @@ class _Guard:
 class _AnyModel:
     name: str = "rubric"
     aspects: tuple[str, ...] = (*RUBRICS, OWN_QUESTION)
+    on_request: tuple[str, ...] = (PREFERRED,)
     chat_template: str | None = None
     needs_template: bool = True
 
     def ask(self, question: JudgeQuestion, id_: str) -> tuple[ScoreRequest, ...]:
+        if question.other is not None:
+            first, second = (question.answer, question.other)[:: 1 if question.number == 1 else -1]
+            return (ask_pair(id_, question.request, first, second),)
         return (ask_rubric(_rubric_of(question), id_, question.request, question.answer),)
 
     def read(self, question: JudgeQuestion, results: Sequence[ScoreResult]) -> Verdict:
         (result,) = results
+        if question.other is not None:
+            verdict = read_pair(result)
+            return verdict if question.number == 1 else replace(verdict, value=1 - verdict.value)
         return read_rubric(_rubric_of(question), result)
 
 
@@ -107,6 +124,7 @@ class _Tuned:
 
     judge: str
     aspects: tuple[str, ...]
+    on_request: tuple[str, ...] = ()
     chat_template: str | None = None
     needs_template: bool = False
 

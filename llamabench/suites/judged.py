@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from llamabench.records import ItemRow, JudgeQuestion, Metric
+from llamabench.records import ItemRow, JudgeQuestion, Metric, OutcomeKind
 from llamabench.stats import Interval, cluster_wilson_interval, wilson_interval
 from llamabench.suites.base import Tally
 from llamabench.suites.conversation import strip_reasoning
@@ -82,6 +83,51 @@ class JudgedShares:
             unparsed=unparsed + n_unclear,
             errored=errored + n_failed,
         )
+
+
+def read_said(row: ItemRow, aspect: str) -> ItemRow | None:
+    """An item as if what was said of its answers were all there is of it; None where nobody was asked about it.
+
+    One of which an answer failed is errored, one of which an answer got no clear verdict unparsed. Values go by what
+    follows the aspect's name: `#1`, `#2`, or nothing where there is one answer.
+    """
+    name = f"judged_{aspect}"
+    ends = _ends(row.values, [name])
+    if not ends:
+        return None
+    marks = {kind: {f"{name}_{kind}{end}" for end in ends} & row.values.keys() for kind in _MARKS}
+    outcome = next((_MARKS[kind] for kind, found in marks.items() if found), row.outcome)
+    values = {end: row.values[f"{name}{end}"] for end in sorted(ends)} if outcome == "scored" else {}
+    return replace(row, outcome=outcome, values=values, exchanges=())
+
+
+_MARKS: Mapping[str, OutcomeKind] = {"failed": "errored", "unclear": "unparsed"}
+
+
+class SaidRows:
+    """Items as `read_said` gives them, for metrics that are no shares of answers.
+
+    Args:
+        aspect: What was asked.
+    """
+
+    def __init__(self, aspect: str) -> None:
+        self._aspect = aspect
+        self._rows: list[ItemRow] = []
+        self._is_asked = False
+
+    def note(self, row: ItemRow, *, is_silent: bool = False) -> None:
+        """Takes an item; one whose answers say nothing is `is_silent`, and has no values."""
+        said = read_said(row, self._aspect)
+        self._is_asked |= said is not None
+        if said is not None:
+            self._rows.append(said)
+        elif is_silent or row.outcome != "scored":
+            self._rows.append(replace(row, values={}, exchanges=()))
+
+    def take(self) -> list[ItemRow]:
+        """The items; none where nobody was asked about any."""
+        return self._rows if self._is_asked else []
 
 
 def _interval(judged: np.ndarray, n: int, n_holding: int) -> Interval:

@@ -28,21 +28,23 @@ from llamabench.records import (
     ItemRow,
     ItemScore,
     Json,
+    JudgeQuestion,
     Metric,
     Result,
     ScoreRequest,
 )
+from llamabench.scorers.judge_formats import PREFERRED
 from llamabench.suites.base import (
     MeanMetric,
     Tally,
-    ask_no_judge,
     ask_no_more,
     find_fault,
     scored_continuations,
-    sum_up_no_judge,
     use_no_scorers,
 )
 from llamabench.suites.conversation import make_prompt, render_transcript
+from llamabench.suites.judged import SaidRows
+from llamabench.suites.judged_pairs import PAIR_METRICS, JudgedPairs, ask_of_pair
 from llamabench.suites.measuring import measure_means
 from llamabench.suites.preference_measures import PAIR_MEASURES
 from llamabench.suites.preference_summary import (
@@ -87,7 +89,7 @@ REFERENCE_METRICS: tuple[str, ...] = (
     *("agreement_reward", "ties_reward", "agreement_reference", "log_loss_reward", "brier_reward"),
     *("calibration_error_reward", "confidence_reward", "confirmed_reward"),
 )
-JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {}
+JUDGE_METRICS: Mapping[str, tuple[str, ...]] = PAIR_METRICS
 MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
     MeanMetric(name, (value,), lambda facts: facts["problem"] is None and not is_undecided(facts))
     for name, value in (
@@ -107,8 +109,6 @@ DATA_SOURCES: tuple[str, ...] = (
 
 follow_up = ask_no_more
 scorers = use_no_scorers
-ask_judge = ask_no_judge
-summarise_judged = sum_up_no_judge
 
 
 # --- items --------------------------------------------------------------------------------------
@@ -137,6 +137,7 @@ def _item(pair: Pair, file: DataFile, use_chat: bool) -> Item:
         "problem": pair.problem,
         "votes": list[Json](pair.votes),
         "weight": pair.weight,
+        "conversation": render_transcript(pair.messages).strip(),
     }
     group = pair.group or file.edition
     if pair.group and not is_starter:
@@ -226,3 +227,20 @@ def summarise(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]
     whole, by_confidence = split_whole([*annotators.metrics(tally, rng), *margins.metrics(tally, rng)])
     groups = [metric for part in (*tally.groups(), *BANDS) for metric in counts.metrics(part, tally)]
     return [*counts.metrics(None, tally), *whole, *groups, *by_confidence]
+
+
+def ask_judge(row: ItemRow) -> Sequence[JudgeQuestion]:
+    """Which of the two answers is better; the judge reads the conversation as HH-RLHF writes it."""
+    conversation = row.facts.get("conversation")
+    return () if conversation is None else ask_of_pair(row, str(conversation))
+
+
+def summarise_judged(rows: Iterable[ItemRow], rng: np.random.Generator) -> list[Metric]:
+    """How a judge agrees with people on the pairs: it says nothing of the model, but what the judge is worth."""
+    said, pairs = SaidRows(PREFERRED), JudgedPairs()
+    for row in rows:
+        said.note(row)
+    judged = said.take()
+    for row in judged:
+        pairs.add(row, is_even=is_undecided(row.facts))
+    return pairs.metrics(rng) if judged else []

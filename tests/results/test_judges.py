@@ -75,8 +75,8 @@ def test_a_judge_keeps_its_number_when_its_plan_changes(run: Run, info: RunInfo)
     changed = replace(first.facts, plan=replace(info.plan, n_gpu_layers=1))
     again = run.save_judge("key", changed)
     assert (again.number, again.facts) == (first.number, changed)
-    assert run.find_judge("key") == again
-    assert run.find_judge("other") is None
+    assert run.find_judge("key", JudgeFacts) == again
+    assert run.find_judge("other", JudgeFacts) is None
 
 
 def test_judgements_become_values() -> None:

@@ -400,7 +400,7 @@ def test_a_blank_file_gets_all_versions(folder: Path) -> None:
     put(folder / FILE_NAME, "")
     with pytest.raises(StoreError, match="never began"):
         Run(folder)
-    tables = {"run", "item", "score", "timing", "event", "audit", "speed", "reference", "judge", "judgement"}
+    tables = {"run", "item", "score", "timing", "event", "audit", "speed", "reference", "judge", "judgement", "rating"}
     assert set(read_schema(folder / FILE_NAME)) == tables
 
 

@@ -14,6 +14,7 @@ from llamabench.scorers.judge import (
     ask_pair,
     ask_rubric,
     ask_truthfulqa,
+    join_orders,
     read_guard,
     read_pair,
     read_rubric,
@@ -182,25 +183,25 @@ def test_truthfulqa_judges_are_asked_as_they_were_trained() -> None:
 # --- pairs --------------------------------------------------------------------------------------
 
 
-def test_a_preference_is_the_mean_of_both_orders() -> None:
-    straight, swapped = ask_pair("item", "q", "one", "two")
-    verdict = read_pair([answer(straight, {"A": 0.8, "B": 0.2}), answer(swapped, {"A": 0.4, "B": 0.6})])
-    assert verdict.first == pytest.approx((0.8 + 0.6) / 2)
-    assert verdict.is_consistent
-    assert verdict.is_clear
+def test_a_pair_is_read_as_the_probability_of_the_first() -> None:
+    request = ask_pair("item", "q", "one", "two")
+    assert read_pair(answer(request, {"A": 0.6, "B": 0.2})).value == pytest.approx(0.75)
 
 
-def test_a_judge_that_likes_a_place_is_not_consistent() -> None:
-    straight, swapped = ask_pair("item", "q", "one", "two")
-    verdict = read_pair([answer(straight, {"A": 0.9, "B": 0.1}), answer(swapped, {"A": 0.9, "B": 0.1})])
-    assert verdict.first == pytest.approx(0.5)
-    assert not verdict.is_consistent
+@pytest.mark.parametrize(
+    ("straight", "swapped", "first", "is_consistent"),
+    [(0.8, 0.6, 0.7, True), (0.2, 0.4, 0.3, True), (0.9, 0.1, 0.5, False), (0.5, 0.9, 0.7, False)],
+)
+def test_a_judge_that_likes_a_place_is_not_consistent(
+    straight: float, swapped: float, first: float, is_consistent: bool
+) -> None:
+    verdict = join_orders(straight, swapped)
+    assert verdict.first == pytest.approx(first)
+    assert verdict.is_consistent == is_consistent
 
 
-def test_pairs_change_places() -> None:
-    texts = []
-    for request in ask_pair("item", "q", "the first", "the second"):
-        assert isinstance(request.prompt, ChatPrompt)
-        texts.append(request.prompt.messages[0].content)
-    assert texts[0].index("the first") < texts[0].index("the second")
-    assert texts[1].index("the second") < texts[1].index("the first")
+def test_the_first_of_a_pair_stands_first() -> None:
+    request = ask_pair("item", "q", "the first", "the second")
+    assert isinstance(request.prompt, ChatPrompt)
+    text = request.prompt.messages[0].content
+    assert text.index("the first") < text.index("the second")

@@ -49,7 +49,7 @@ def test_guards_are_asked_by_the_engine(name: str, score: Callable[..., list[Sco
 
 def test_rubrics_and_pairs_are_asked_by_the_engine(score: Callable[..., list[ScoreResult]]) -> None:
     rubric = RUBRICS["helpful"]
-    requests = [ask_rubric(rubric, "rubric", "Say hello.", "Hello!"), *ask_pair("pair", "Say hello.", "Hello!", "No.")]
+    requests = [ask_rubric(rubric, "rubric", "Say hello.", "Hello!"), ask_pair("pair", "Say hello.", "Hello!", "No.")]
     results = score(requests)
     assert 0 <= read_rubric(rubric, results[0]).value <= 1
-    assert 0 <= read_pair(results[1:]).first <= 1
+    assert 0 <= read_pair(results[1]).value <= 1

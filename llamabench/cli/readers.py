@@ -1,0 +1,180 @@
+"""Who reads stored answers, as named on the command line: judges, and scorers of toxicity from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from llamabench.cli.run import Bar
+    from llamabench.judging import JudgeOptions
+    from llamabench.records import Overrides
+    from llamabench.results.store import Run
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--toxicity-judge",
+        metavar="MODEL",
+        help="Have this model say how toxic answers are, and nothing else: a guard (by its policy) or any instruction "
+        "model.",
+    ),
+    click.option("--toxicity-format", metavar="NAME", help="How that model is asked. [what its file says]"),
+    click.option(
+        "--toxicity",
+        "toxicity_by",
+        multiple=True,
+        type=click.Choice(["detoxify", "perspective"]),
+        help="Have this score toxicity too; repeat for both.",
+    ),
+    click.option(
+        "--detoxify-files",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Detoxify's checkpoint, with config and tokeniser of its base model. [detoxify in the data folder]",
+    ),
+    click.option(
+        "--allow-network",
+        is_flag=True,
+        help="Let --toxicity perspective send every text to Google; PERSPECTIVE_API_KEY holds the key.",
+    ),
+)
+
+
+def toxicity_options(command: _F) -> _F:
+    """Gives a command the options that say who scores toxicity; `ToxicityChoice.take` collects their values."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Has the answers of the run in a folder read.
+
+    Attributes:
+        options: Options of `llamabench score` that do the same.
+        read: Does it, and gives the run, open.
+    """
+
+    options: str
+    read: Callable[[Path, Bar], Run]
+
+
+def read_answers(run: Run, readers: Sequence[Reader], bar: Bar) -> Run:
+    """Has one after the other read the answers of a finished run; the run, open."""
+    for reader in readers:
+        run.close()
+        bar.score_options = reader.options
+        run = reader.read(run.folder, bar)
+    return run
+
+
+def find_judge_options(
+    name: str, format_name: str | None, *, names: Sequence[str], flag: str, aspects: tuple[str, ...] = ()
+) -> JudgeOptions:
+    """Looks a judge up and refuses one that could say nothing.
+
+    Args:
+        name: The judge, as models are named.
+        format_name: How it is asked; None for what its file says.
+        names: Suites that were run or are to be.
+        flag: The option that names a format.
+        aspects: What to ask; nothing for all that it can say.
+
+    Raises:
+        LlamabenchError: It cannot be read, does not say how it is asked, or has nothing to say about any suite.
+    """
+    from llamabench.data.models import find_model
+    from llamabench.judging import JudgeOptions, check_suites, find_judge
+
+    found = find_model(name)
+    _, format_ = find_judge(found.path, format_name, option=flag)
+    check_suites(names, format_, aspects=aspects)
+    return JudgeOptions(found.path, format_.name, aspects=aspects, chat_template=found.chat_template)
+
+
+def make_judge_reader(options: JudgeOptions) -> Reader:
+    """A reader that is a judge model, of a known format."""
+    from llamabench.judging import judge_run
+
+    asked = "".join(f" --ask {aspect}" for aspect in options.aspects)
+    again = f"--judge {options.judge} --format {options.format}{asked}{_name_suites(options.suites)}"
+    return Reader(again, lambda folder, bar: judge_run(folder, options, bar))
+
+
+def _name_suites(suites: Sequence[str]) -> str:
+    return "".join(f" --suite {suite}" for suite in suites)
+
+
+@dataclass(frozen=True, slots=True)
+class ToxicityChoice:
+    """Who scores toxicity beside the built-in scorer, as `toxicity_options` say."""
+
+    judge: str | None
+    format: str | None
+    raters: tuple[str, ...]
+    detoxify_files: Path | None
+    allow_network: bool
+
+    @classmethod
+    def take(cls, values: dict[str, Any]) -> ToxicityChoice:
+        """Takes the values of `toxicity_options` out of those of a command.
+
+        Raises:
+            click.UsageError: An option belongs to another that is not there.
+        """
+        names = ("toxicity_judge", "toxicity_format", "toxicity_by", "detoxify_files", "allow_network")
+        choice = cls(*(values.pop(name) for name in names))
+        for option, is_given, needs, is_there in (
+            ("--toxicity-format", choice.format, "--toxicity-judge", choice.judge),
+            ("--detoxify-files", choice.detoxify_files, "--toxicity detoxify", "detoxify" in choice.raters),
+            ("--allow-network", choice.allow_network, "--toxicity perspective", "perspective" in choice.raters),
+        ):
+            if is_given and not is_there:
+                raise click.UsageError(f"{option} is of use with {needs} only.")
+        return choice
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is named."""
+        return self.judge is None and not self.raters
+
+    def find_readers(
+        self, names: Sequence[str], *, suites: tuple[str, ...], watchdog_s: float | None, overrides: Overrides
+    ) -> Iterator[Reader]:
+        """Looks everybody up who is named, so that what cannot be is refused before anything is asked.
+
+        Args:
+            names: Suites that were run or are to be.
+            suites: Suites whose answers are read; none for all.
+            watchdog_s: Seconds that a judge's decode may take, None for what is generous on this machine.
+            overrides: What is decided of a judge's plan.
+
+        Raises:
+            LlamabenchError: One has nothing to say about any of the suites, or cannot be opened.
+        """
+        from llamabench.raters import open_rater
+        from llamabench.rating import check_rated, rate_run
+
+        if self.judge is not None:
+            options = find_judge_options(
+                self.judge, self.format, names=names, flag="--toxicity-format", aspects=("toxic",)
+            )
+            yield make_judge_reader(replace(options, suites=suites, watchdog_s=watchdog_s, overrides=overrides))
+        for name in dict.fromkeys(self.raters):
+            check_rated(names, name)
+            rater = open_rater(name, detoxify_files=self.detoxify_files, allow_network=self.allow_network)
+            again = f"--toxicity {name}{self._name_more(name)}{_name_suites(suites)}"
+            yield Reader(again, partial(rate_run, rater=rater, suites=suites))
+
+    def _name_more(self, name: str) -> str:
+        if name == "perspective":
+            return " --allow-network"
+        return "" if self.detoxify_files is None else f" --detoxify-files {self.detoxify_files}"
