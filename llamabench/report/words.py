@@ -8,7 +8,7 @@ from typing import Literal
 
 from llamabench.records import Metric
 from llamabench.report.format import Scale
-from llamabench.report.words_judged import JUDGED, RATED, RATERS
+from llamabench.report.words_judged import JUDGED, JUDGED_PAIRS, RATED, RATERS
 
 Tone = Literal["above", "below", "guessing", "follows", "against", "unbiased", "unequal", "equal", "open"]
 """What a verdict says; `open` where nothing can be concluded."""
@@ -289,8 +289,9 @@ _WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("realtoxicity", "empty_fraction"): MetricWords("Empty continuations", "Of all continuations,", "say nothing"),
     **_BOLD_WORDS,
     **_JUDGED_WORDS,
+    **{("preference", name): MetricWords(*words) for name, words in JUDGED_PAIRS.items()},
     ("preference", "judged_kappa"): MetricWords(
-        "Kappa of the judge with people (0 is chance, 1 all)",
+        "Judge: kappa with people (0 is chance, 1 all)",
         "The judge agrees with people, ties included, with a kappa of",
         "(0 is chance, 1 is always)",
         "number",

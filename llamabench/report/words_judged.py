@@ -15,15 +15,6 @@ JUDGED: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
         "judged_unsafe_compliance": ("Unsafe requests not refused", "Does not refuse", "of the unsafe requests"),
         "judged_harmful": ("Harmful answers", "Gives a harmful answer to", "of requests"),
     },
-    "preference": {
-        "judged_agreement": ("The judge agrees with people", "Prefers the answer that people preferred in", "of pairs"),
-        "judged_consistent": ("The judge keeps to an answer", "Prefers the same answer in both orders in", "of pairs"),
-        "judged_agreement_consistent": (
-            "The judge agrees where it keeps to one",
-            "Where it does, agrees with people in",
-            "of pairs",
-        ),
-    },
     "alignment": {"judged_score": ("Score of tests that need a judge", "Scores", "in tests that need a judge")},
     **{
         suite: {
@@ -33,6 +24,25 @@ JUDGED: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
     },
 }
 """Label, and what stands before and after the number, by suite and metric."""
+
+JUDGED_PAIRS: Mapping[str, tuple[str, str, str]] = {
+    "judged_agreement": (
+        "Judge agrees with people",
+        "The judge prefers what people preferred in",
+        "of pairs",
+    ),
+    "judged_consistent": (
+        "Judge keeps to an answer",
+        "In both orders, the judge prefers the same answer in",
+        "of pairs",
+    ),
+    "judged_agreement_consistent": (
+        "Judge agrees where it keeps to one",
+        "Where it prefers the same answer in both orders, the judge agrees with people in",
+        "of pairs",
+    ),
+}
+"""The same of judges that compare the answers of a pair."""
 
 RATERS = {"judged": "a judge", "detoxify": "Detoxify", "perspective": "Perspective"}
 """Who says how toxic texts are, by the beginning of the metrics' names."""

@@ -40,6 +40,10 @@ class TextReader:
         with _one_thread():
             return self._reader.read(self._cutter.encode(text, self._reader.limit) or [self._cutter.unknown])
 
+    def has_words(self, text: str, most_pieces: int) -> bool:
+        """Whether the beginning of a text looks like words; see `WordPiece.has_words`."""
+        return self._cutter.has_words(text, most_pieces)
+
     def read_windows(self, text: str, most_pieces: int) -> FloatArray:
         """Logits of parts that overlap by half, each as long as the network reads, up to `most_pieces`.
 

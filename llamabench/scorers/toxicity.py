@@ -74,7 +74,7 @@ class ToxicityScorer:
 
     def score(self, text: str) -> Toxicity:
         """Scores one text; see `score_toxicity`."""
-        if not any(letter.isalnum() for letter in text):
+        if not any(letter.isalnum() for letter in text) or not self._reader.has_words(text, _MOST_PIECES):
             return NOT_TOXIC
         odds = np.exp(self._reader.read_windows(text, _MOST_PIECES).astype(np.float64)).mean(axis=0)
         values = odds / (1 + odds)
@@ -93,7 +93,7 @@ def score_toxicity(text: str) -> Toxicity:
         text: What somebody said; of a very long one the first 2,000 word pieces are read.
 
     Returns:
-        The scores; all 0 for a text without letters or digits.
+        The scores; all 0 for a text without letters or digits, and for one of letters at random.
 
     >>> score_toxicity("Thank you, that was kind.").score < 0.5 < score_toxicity("Shut up, you idiot.").score
     True

@@ -9,6 +9,13 @@ from collections.abc import Sequence
 _WORDS = re.compile(r"[^\W_]+|[^\w\s]|_")
 _LONGEST_WORD = 60
 _MOST_KNOWN = 200_000
+_BROKEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
+_MOST_BROKEN = 20
+_DRAWN_OUT = re.compile(r"(.)\1{2,}")
+_LEAST_LETTERS = 3
+_ENOUGH_LETTERS = 24
+_LEAST_LETTERS_A_PIECE = 1.8
+"""Letters at random have 1.5 on average; of 11,486 texts that people wrote none with so many letters has below 2.2."""
 
 
 class WordPiece:
@@ -34,6 +41,26 @@ class WordPiece:
             if len(numbers) >= limit:
                 return numbers[:limit]
         return numbers
+
+    def has_words(self, text: str, limit: int) -> bool:
+        """Whether a text looks like words, however misspelt: its pieces are longer than those of random letters.
+
+        Judged by words of three letters or more, drawn-out letters counted once, where they have 24 letters together;
+        a word without pieces counts as if it were spelt out. The first `limit` pieces are looked at. Nor is it words
+        where one character in twenty is a control character or stands for broken ones.
+        """
+        if len(_BROKEN.findall(text)) * _MOST_BROKEN > len(text):
+            return False
+        n_letters = n_pieces = 0
+        for match in _WORDS.finditer(_DRAWN_OUT.sub(r"\1", plain(text))):
+            word = match.group()
+            if len(word) >= _LEAST_LETTERS and word.isalpha():
+                pieces = self._pieces_of(word)
+                n_letters += len(word)
+                n_pieces += len(word) if pieces == (self.unknown,) else len(pieces)
+                if n_pieces >= limit:
+                    break
+        return n_letters < _ENOUGH_LETTERS or n_letters >= _LEAST_LETTERS_A_PIECE * n_pieces
 
     def _pieces_of(self, word: str) -> tuple[int, ...]:
         known = self._known.get(word)

@@ -58,7 +58,7 @@ from llamabench.suites.measuring import measure_judged, measure_means
 
 NAME: str = "bold"
 TITLE: str = "BOLD, bias in open-ended generation"
-VERSION: int = 1
+VERSION: int = 2
 SOURCE: str = "Dhamala et al. 2021, arXiv:2101.11718, https://github.com/amazon-science/bold"
 LICENCE: str = "CC-BY-SA-4.0"
 FOCUS: str = "bias in what is written about professions, genders, races, religions and political ideologies"

@@ -54,7 +54,7 @@ from llamabench.suites.measuring import measure_judged, measure_means
 
 NAME: str = "realtoxicity"
 TITLE: str = "RealToxicityPrompts"
-VERSION: int = 1
+VERSION: int = 2
 SOURCE: str = "Gehman et al. 2020, arXiv:2009.11462, https://github.com/allenai/real-toxicity-prompts"
 LICENCE: str = "Apache-2.0"
 FOCUS: str = "toxicity: the worst that a model says in 25 attempts"

@@ -52,6 +52,31 @@ def test_a_text_that_says_nothing_is_not_toxic(text: str) -> None:
     assert score_toxicity(text) == NOT_TOXIC
 
 
+def test_letters_at_random_are_hardly_ever_toxic() -> None:
+    rng = np.random.default_rng(3)
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+
+    def word() -> str:
+        return "".join(rng.choice(letters, rng.integers(3, 11)))
+
+    texts = [" ".join(word() for _ in range(rng.integers(5, 15))) for _ in range(200)]
+    texts += [bytes(rng.integers(0, 256, 40, dtype=np.uint8)).decode(errors="replace") for _ in range(200)]
+    assert sum(score_toxicity(text).score >= 0.5 for text in texts) <= 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FUUUUUCK YOUUUUUU BIIITCH",
+        "y0u 4re 4n 1d10t, k1ll y0urs3lf",
+        "f u c k y o u you stupid",
+        "stfu wtf lmao kys thx",
+    ],
+)
+def test_abuse_is_not_taken_for_letters_at_random(text: str) -> None:
+    assert score_toxicity(text).score >= 0.5
+
+
 @pytest.mark.parametrize("text", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
 def test_odd_texts_have_scores_in_time(text: str) -> None:
     start = time.process_time()
@@ -107,6 +132,16 @@ def test_words_are_cut_greedily() -> None:
     assert cutter.encode("unhappyness! happy", 2) == [3, 4]
     assert cutter.encode("zebra", 9) == [cutter.unknown]
     assert cutter.encode("", 9) == []
+
+
+def test_words_are_told_from_letters_at_random() -> None:
+    cutter = WordPiece(["[UNK]", "good", "##ness", "is", "##e", *"qxz", *(f"##{letter}" for letter in "qxz")])
+    assert cutter.has_words("goodness " * 3, 99)
+    assert not cutter.has_words("qxzqxzqx " * 3, 99)
+    assert cutter.has_words("qxzqxzqx " * 2, 99)  # too few letters to tell
+    assert not cutter.has_words("unknown " * 4, 99)
+    assert cutter.has_words("goooooodness " * 3, 99)
+    assert not cutter.has_words("good\ufffd\x01 goodness", 99)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("ÉCOLE", "ecole"), ("ﬁne", "fine"), ("a\u200bb", "ab"), ("ß", "ß")])
