@@ -73,7 +73,7 @@ def _find_release(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "of unknown release"
+        return "unreleased"
 
 
 def _rate(scores: Mapping[str, float]) -> Rating:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from llamabench.cli.run import Bar
     from llamabench.judging import JudgeOptions
+    from llamabench.raters import Rater
     from llamabench.records import Overrides
     from llamabench.results.store import Run
 
@@ -109,6 +109,12 @@ def make_judge_reader(options: JudgeOptions) -> Reader:
     return Reader(again, lambda folder, bar: judge_run(folder, options, bar))
 
 
+def _make_rater_reader(rater: Rater, options: str, suites: Sequence[str]) -> Reader:
+    from llamabench.rating import rate_run
+
+    return Reader(options, lambda folder, bar: rate_run(folder, rater, bar, suites=suites))
+
+
 def _name_suites(suites: Sequence[str]) -> str:
     return "".join(f" --suite {suite}" for suite in suites)
 
@@ -161,7 +167,7 @@ class ToxicityChoice:
             LlamabenchError: One has nothing to say about any of the suites, or cannot be opened.
         """
         from llamabench.raters import open_rater
-        from llamabench.rating import check_rated, rate_run
+        from llamabench.rating import check_rated
 
         if self.judge is not None:
             options = find_judge_options(
@@ -172,7 +178,7 @@ class ToxicityChoice:
             check_rated(names, name)
             rater = open_rater(name, detoxify_files=self.detoxify_files, allow_network=self.allow_network)
             again = f"--toxicity {name}{self._name_more(name)}{_name_suites(suites)}"
-            yield Reader(again, partial(rate_run, rater=rater, suites=suites))
+            yield _make_rater_reader(rater, again, suites)
 
     def _name_more(self, name: str) -> str:
         if name == "perspective":

@@ -42,7 +42,9 @@ class PerspectiveClient:
                 "to Google, or leave it to the built-in scorer."
             )
         if not key:
-            raise DataError("Perspective needs an API key, and none was given.")
+            raise DataError(
+                "Perspective needs an API key, and none was given. Put it into the environment as PERSPECTIVE_API_KEY."
+            )
         self._address = f"{url or URL}?{urllib.parse.urlencode({'key': key})}"
         self._wait_s, self._next_s = wait_s, 0.0
 

@@ -1,64 +1,13 @@
 from __future__ import annotations
 
-import json
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from types import SimpleNamespace
+import time
 
 import pytest
+from perspective_service import rate, serve_perspective
 
 from llamabench.data.perspective import PerspectiveClient
 from llamabench.errors import DataError
 from llamabench.scorers.perspective import ATTRIBUTES, ask_perspective, read_perspective
-
-_CONNECT = socket.socket.connect
-GOOD = {
-    "attributeScores": {
-        name: {"summaryScore": {"value": (n + 1) / 10, "type": "PROBABILITY"}} for n, name in enumerate(ATTRIBUTES)
-    }
-}
-
-
-@pytest.fixture
-def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the test connect to this computer."""
-
-    def connect(self: socket.socket, address: tuple[str, int]) -> None:
-        assert address[0] == "127.0.0.1"
-        _CONNECT(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-
-
-@contextmanager
-def service(status: int, body: bytes) -> Iterator[SimpleNamespace]:
-    """A service on this computer that answers every request alike and keeps what it was asked."""
-    kept = SimpleNamespace(asked=[], paths=[], url="")
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            kept.paths.append(self.path)
-            kept.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    kept.url = f"http://127.0.0.1:{server.server_port}/v1alpha1/comments:analyze"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield kept
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_nothing_is_sent_unless_the_network_is_allowed() -> None:
@@ -73,7 +22,7 @@ def test_a_key_is_needed() -> None:
 
 @pytest.mark.usefixtures("loopback")
 def test_a_text_is_scored() -> None:
-    with service(200, json.dumps(GOOD).encode()) as kept:
+    with serve_perspective(lambda _: (200, rate(0.1, 0.2, 0.3, 0.4, 0.5, 0.6), {})) as kept:
         client = PerspectiveClient("a&b", allow_network=True, url=kept.url, wait_s=0)
         scores = read_perspective(client.send(ask_perspective("Hello.")))
     assert scores.score == 0.1
@@ -94,7 +43,7 @@ def test_a_text_is_scored() -> None:
     ],
 )
 def test_refusals_are_errors_without_the_key(status: int, body: bytes, words: str) -> None:
-    with service(status, body) as kept:
+    with serve_perspective(lambda _: (status, body, {})) as kept:
         client = PerspectiveClient("secret", allow_network=True, url=kept.url, wait_s=0)
         with pytest.raises(DataError, match=words) as caught:
             client.send(ask_perspective("Hello."))
@@ -102,8 +51,28 @@ def test_refusals_are_errors_without_the_key(status: int, body: bytes, words: st
 
 
 @pytest.mark.usefixtures("loopback")
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_service_that_asks_for_patience_is_asked_again(status: int) -> None:
+    answers = iter([(status, b"quota", {"Retry-After": "0"}), (status, b"quota", {}), (200, rate(0.7), {})])
+    with serve_perspective(lambda _: next(answers)) as kept:
+        client = PerspectiveClient("key", allow_network=True, url=kept.url, wait_s=0)
+        assert read_perspective(client.send(ask_perspective("Hello."))).score == 0.7
+    assert kept.texts == ["Hello."] * 3
+
+
+@pytest.mark.usefixtures("loopback")
+def test_requests_keep_their_distance() -> None:
+    with serve_perspective(lambda _: (200, rate(0.7), {})) as kept:
+        client = PerspectiveClient("key", allow_network=True, url=kept.url, wait_s=0.05)
+        started = time.monotonic()
+        for _ in range(3):
+            client.send(ask_perspective("Hello."))
+    assert time.monotonic() - started >= 0.1
+
+
+@pytest.mark.usefixtures("loopback")
 def test_a_service_that_is_gone_is_an_error_without_the_key() -> None:
-    with service(200, b"") as kept:
+    with serve_perspective(lambda _: (200, b"", {})) as kept:
         pass
     client = PerspectiveClient("secret", allow_network=True, url=kept.url, wait_s=0)
     with pytest.raises(DataError, match="did not answer") as caught:

@@ -60,7 +60,7 @@ from llamabench.suites.measuring import measure_means
 
 NAME: str = "alignment"
 TITLE: str = "Alignment tests"
-VERSION: int = 1
+VERSION: int = 2
 SOURCE: str = (
     "llamabench's own tests, docs/alignment.md; categories after Askell et al. 2021, https://arxiv.org/abs/2112.00861"
 )
