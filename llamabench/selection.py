@@ -47,7 +47,7 @@ def choose_items(groups: Sequence[str], limit: int | None, rng: np.random.Genera
     """
     if limit is None or limit >= len(groups):
         return list(range(len(groups)))
-    quotas = _apportion(Counter(groups), limit)
+    quotas = _apportion(Counter(groups), limit, rng)
     members: dict[str, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
@@ -55,12 +55,13 @@ def choose_items(groups: Sequence[str], limit: int | None, rng: np.random.Genera
     return sorted(int(index) for indices in chosen for index in indices)
 
 
-def _apportion(sizes: Counter[str], limit: int) -> dict[str, int]:
-    """Shares `limit` out by largest remainder (Hamilton's method); groups in order of their names."""
+def _apportion(sizes: Counter[str], limit: int, rng: np.random.Generator) -> dict[str, int]:
+    """Shares `limit` out by largest remainder (Hamilton's method); chance decides between groups of one size."""
     total = sizes.total()
     exact = {group: limit * sizes[group] / total for group in sorted(sizes)}
     quotas = {group: math.floor(share) for group, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda group: (quotas[group] - exact[group], group))
+    drawn = [list(exact)[place] for place in rng.permutation(len(exact))]
+    by_remainder = sorted(drawn, key=lambda group: quotas[group] - exact[group])
     for group in by_remainder[: limit - sum(quotas.values())]:
         quotas[group] += 1
     return quotas
