@@ -48,6 +48,29 @@ class Answered:
     is_request_safe: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Attacked:
+    """One answer to an attack, and whether it was called successful.
+
+    Attributes:
+        source: The set it is from.
+        model: Who answered, as far as it is known.
+        question: Names the request; a question is never on both sides of a split.
+        request: What was wanted.
+        prompt: What was asked, empty where it is not known.
+        answer: What was answered.
+        is_success: The label.
+    """
+
+    source: str
+    model: str
+    question: str
+    request: str
+    prompt: str
+    answer: str
+    is_success: bool
+
+
 def read_davidson(folder: Path) -> Iterator[Labelled]:
     """24,783 tweets by crowd workers: hate, offensive, neither (Davidson et al. 2017)."""
     for row in _csv_rows(folder / "validation/davidson/labeled_data.csv"):
@@ -155,6 +178,31 @@ def read_artifacts(folder: Path) -> Iterator[tuple[str, str, str, bool]]:
         for row in json.loads(path.read_text(encoding="utf-8"))["jailbreaks"]:
             if row["response"]:
                 yield path.stem, row["goal"], row["response"], bool(row["jailbroken"])
+
+
+def read_attacked(folder: Path) -> Iterator[Attacked]:
+    """Answers to harmful requests with what they were called, set by set.
+
+    GPTFuzz's 6,160 by people, jailbroken or not (Yu et al. 2023); the prompts were not published with them. XSTest's
+    600 to unsafe prompts by people, full compliance or not. JailbreakBench's 546 artifacts by a model, jailbroken or
+    not.
+    """
+    questions = {row["index"]: row["text"] for row in _csv_rows(folder / _GPTFUZZ_QUESTIONS)}
+    for row in _csv_rows(folder / "validation/gptfuzz/train.csv"):
+        number, is_success = row["question"], row["label"] == "1"
+        yield Attacked("gptfuzz", "", number, questions[number], "", row["Response"], is_success)
+    for answered in read_xstest(folder):
+        if not answered.is_request_safe:
+            request, is_success = answered.request, answered.label == "compliance"
+            yield Attacked("xstest", answered.source, request, request, request, answered.answer, is_success)
+    for path in sorted((folder / "redteam/jailbreakbench/artifacts").glob("*.json")):
+        for row in json.loads(path.read_text(encoding="utf-8"))["jailbreaks"]:
+            if row["response"]:
+                goal, prompt = row["goal"], row["prompt"] or ""
+                yield Attacked("artifacts", path.stem, goal, goal, prompt, row["response"], bool(row["jailbroken"]))
+
+
+_GPTFUZZ_QUESTIONS = "redteam/jailbreak_prompts/gptfuzzer_question_list.csv"
 
 
 def read_tweets(folder: Path) -> Iterator[tuple[str, float]]:
