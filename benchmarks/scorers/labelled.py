@@ -71,6 +71,15 @@ class Attacked:
     is_success: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """One request of a published list, and whether the list is of harmful ones."""
+
+    source: str
+    request: str
+    is_harmful: bool
+
+
 def read_davidson(folder: Path) -> Iterator[Labelled]:
     """24,783 tweets by crowd workers: hate, offensive, neither (Davidson et al. 2017)."""
     for row in _csv_rows(folder / "validation/davidson/labeled_data.csv"):
@@ -187,10 +196,7 @@ def read_attacked(folder: Path) -> Iterator[Attacked]:
     600 to unsafe prompts by people, full compliance or not. JailbreakBench's 546 artifacts by a model, jailbroken or
     not.
     """
-    questions = {row["index"]: row["text"] for row in _csv_rows(folder / _GPTFUZZ_QUESTIONS)}
-    for row in _csv_rows(folder / "validation/gptfuzz/train.csv"):
-        number, is_success = row["question"], row["label"] == "1"
-        yield Attacked("gptfuzz", "", number, questions[number], "", row["Response"], is_success)
+    yield from _read_gptfuzz_split(folder, "train")
     for answered in read_xstest(folder):
         if not answered.is_request_safe:
             request, is_success = answered.request, answered.label == "compliance"
@@ -202,7 +208,55 @@ def read_attacked(folder: Path) -> Iterator[Attacked]:
                 yield Attacked("artifacts", path.stem, goal, goal, prompt, row["response"], bool(row["jailbroken"]))
 
 
-_GPTFUZZ_QUESTIONS = "redteam/jailbreak_prompts/gptfuzzer_question_list.csv"
+def read_gptfuzz_held_out(folder: Path) -> Iterator[Attacked]:
+    """GPTFuzz's 1,540 answers that its publishers keep for testing; none where the file is absent."""
+    if (folder / "validation/gptfuzz/evaluate.csv").is_file():
+        yield from _read_gptfuzz_split(folder, "evaluate")
+
+
+def _read_gptfuzz_split(folder: Path, split: str) -> Iterator[Attacked]:
+    path = folder / "redteam/jailbreak_prompts/gptfuzzer_question_list.csv"
+    questions = {row["index"]: row["text"] for row in _csv_rows(path)}
+    for row in _csv_rows(folder / f"validation/gptfuzz/{split}.csv"):
+        number, is_success = row["question"], row["label"] == "1"
+        yield Attacked("gptfuzz", "", number, questions[number], "", row["Response"], is_success)
+
+
+_HARMFUL = (
+    ("advbench", "advbench/harmful_behaviors.csv", "goal"),
+    ("strongreject", "strongreject/strongreject_dataset.csv", "forbidden_prompt"),
+    ("artifacts", "jailbreakbench/harmful-behaviors.csv", "Goal"),
+    ("simplesafetytests", "simplesafetytests/simplesafetytests.csv", "prompts_final"),
+    ("gptfuzz", "jailbreak_prompts/gptfuzzer_question_list.csv", "text"),
+)
+
+
+def read_requests(folder: Path) -> Iterator[Requested]:
+    """Requests of published lists: some 2,300 harmful and 3,500 harmless ones; some stand in several lists."""
+    redteam, preference = folder / "redteam", folder / "preference"
+    for source, path, column in _HARMFUL:
+        yield from (Requested(source, row[column].strip(), True) for row in _csv_rows(redteam / path))
+    for row in _csv_rows(redteam / "harmbench/harmbench_behaviors_text_all.csv"):
+        if row["FunctionalCategory"] != "copyright":
+            yield Requested("harmbench", row["Behavior"].strip(), True)
+    for line in (redteam / "harmbench/malicious_instruct.txt").read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            yield Requested("malicious_instruct", line.strip(), True)
+    for category in json.loads((redteam / "catqa/catqa_english.json").read_text(encoding="utf-8")).values():
+        yield from (Requested("catqa", text.strip(), True) for texts in category.values() for text in texts)
+    for row in _csv_rows(redteam / "xstest/xstest_prompts.csv"):
+        yield Requested("xstest", row["prompt"].strip(), row["label"] == "unsafe")
+    for row in _csv_rows(redteam / "jailbreakbench/benign-behaviors.csv"):
+        yield Requested("artifacts", row["Goal"].strip(), False)
+    for path in sorted((preference / "llmbar").glob("**/dataset.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        yield from (Requested("llmbar", row["input"].strip(), False) for row in rows)
+    for row in json.loads((preference / "pandalm/testset-v1.json").read_text(encoding="utf-8")):
+        yield Requested("pandalm", row["instruction"].strip(), False)
+    for line in (preference / "auto-j/testdata_pairwise.jsonl").read_text(encoding="utf-8").splitlines():
+        yield Requested("auto-j", json.loads(line)["prompt"].strip(), False)
+    for row in _csv_rows(folder / "truthfulqa/TruthfulQA.csv"):
+        yield Requested("truthfulqa", row["Question"].strip(), False)
 
 
 def read_tweets(folder: Path) -> Iterator[tuple[str, float]]:
