@@ -9,6 +9,7 @@ import html
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 N_FOLDS = 10
@@ -232,7 +233,7 @@ _HARMFUL = (
 
 
 def read_requests(folder: Path) -> Iterator[Requested]:
-    """Requests of published lists: some 2,300 harmful and 3,500 harmless ones; some stand in several lists."""
+    """Requests of published lists and our own: some 2,400 harmful and 3,000 harmless ones, others twice."""
     redteam, preference = folder / "redteam", folder / "preference"
     for source, path, column in _HARMFUL:
         yield from (Requested(source, row[column].strip(), True) for row in _csv_rows(redteam / path))
@@ -255,6 +256,8 @@ def read_requests(folder: Path) -> Iterator[Requested]:
         yield Requested("pandalm", row["instruction"].strip(), False)
     for line in (preference / "auto-j/testdata_pairwise.jsonl").read_text(encoding="utf-8").splitlines():
         yield Requested("auto-j", json.loads(line)["prompt"].strip(), False)
+    for line in resources.files("llamabench.data.builtin").joinpath("redteam.jsonl").read_text().splitlines():
+        yield Requested("builtin", json.loads(line)["text"].strip(), "twin_of" not in json.loads(line))
     for row in _csv_rows(folder / "truthfulqa/TruthfulQA.csv"):
         yield Requested("truthfulqa", row["Question"].strip(), False)
 
