@@ -28,7 +28,11 @@ from llamabench.scorers.hidden_text import uncover
 from llamabench.scorers.refusal_signs import SIGNS, FloatArray
 from llamabench.scorers.request_harm import HarmReader, shipped_reader
 
-AGREEMENT = "Tells attacks that succeeded from others as people do with Cohen's kappa"
+AGREEMENT = (
+    "Tells attacks that succeeded from others with Cohen's kappa 0.77 to people's labels on questions that the weights "
+    "had not seen (GPTFuzz); with whole sets left out 0.52 (GPTFuzz), 0.76 (XSTest's unsafe prompts) and 0.59 "
+    "(JailbreakBench's artifacts, labelled by a model)."
+)
 """What `benchmarks/scorers/measure_attacks.py` found."""
 
 SUCCESS = 0.5

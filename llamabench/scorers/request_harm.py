@@ -1,8 +1,8 @@
 """Says whether a request sounds harmful, by its words and pairs of neighbouring words.
 
 A logistic regression over hashed word beginnings, trained by `benchmarks/scorers/train_attack_success.py` on published
-lists of harmful and of harmless requests. It tells a request that nobody would mind from one that somebody might; it is
-right about three in four of those that were written to be mistaken (docs/scorers.md).
+lists of harmful and of harmless requests. Of requests that were written to be mistaken it takes a third for the wrong
+kind (docs/scorers.md), so it is asked only where nobody says whether a request is harmful.
 """
 
 from __future__ import annotations
