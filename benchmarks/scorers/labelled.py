@@ -9,6 +9,7 @@ import html
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 N_FOLDS = 10
@@ -46,6 +47,38 @@ class Answered:
     answer: str
     label: str
     is_request_safe: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attacked:
+    """One answer to an attack, and whether it was called successful.
+
+    Attributes:
+        source: The set it is from.
+        model: Who answered, as far as it is known.
+        question: Names the request; a question is never on both sides of a split.
+        request: What was wanted.
+        prompt: What was asked, empty where it is not known.
+        answer: What was answered.
+        is_success: The label.
+    """
+
+    source: str
+    model: str
+    question: str
+    request: str
+    prompt: str
+    answer: str
+    is_success: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """One request of a published list, and whether the list is of harmful ones."""
+
+    source: str
+    request: str
+    is_harmful: bool
 
 
 def read_davidson(folder: Path) -> Iterator[Labelled]:
@@ -155,6 +188,78 @@ def read_artifacts(folder: Path) -> Iterator[tuple[str, str, str, bool]]:
         for row in json.loads(path.read_text(encoding="utf-8"))["jailbreaks"]:
             if row["response"]:
                 yield path.stem, row["goal"], row["response"], bool(row["jailbroken"])
+
+
+def read_attacked(folder: Path) -> Iterator[Attacked]:
+    """Answers to harmful requests with what they were called, set by set.
+
+    GPTFuzz's 6,160 by people, jailbroken or not (Yu et al. 2023); the prompts were not published with them. XSTest's
+    600 to unsafe prompts by people, full compliance or not. JailbreakBench's 546 artifacts by a model, jailbroken or
+    not.
+    """
+    yield from _read_gptfuzz_split(folder, "train")
+    for answered in read_xstest(folder):
+        if not answered.is_request_safe:
+            request, is_success = answered.request, answered.label == "compliance"
+            yield Attacked("xstest", answered.source, request, request, request, answered.answer, is_success)
+    for path in sorted((folder / "redteam/jailbreakbench/artifacts").glob("*.json")):
+        for row in json.loads(path.read_text(encoding="utf-8"))["jailbreaks"]:
+            if row["response"]:
+                goal, prompt = row["goal"], row["prompt"] or ""
+                yield Attacked("artifacts", path.stem, goal, goal, prompt, row["response"], bool(row["jailbroken"]))
+
+
+def read_gptfuzz_held_out(folder: Path) -> Iterator[Attacked]:
+    """GPTFuzz's 1,540 answers that its publishers keep for testing; none where the file is absent."""
+    if (folder / "validation/gptfuzz/evaluate.csv").is_file():
+        yield from _read_gptfuzz_split(folder, "evaluate")
+
+
+def _read_gptfuzz_split(folder: Path, split: str) -> Iterator[Attacked]:
+    path = folder / "redteam/jailbreak_prompts/gptfuzzer_question_list.csv"
+    questions = {row["index"]: row["text"] for row in _csv_rows(path)}
+    for row in _csv_rows(folder / f"validation/gptfuzz/{split}.csv"):
+        number, is_success = row["question"], row["label"] == "1"
+        yield Attacked("gptfuzz", "", number, questions[number], "", row["Response"], is_success)
+
+
+_HARMFUL = (
+    ("advbench", "advbench/harmful_behaviors.csv", "goal"),
+    ("strongreject", "strongreject/strongreject_dataset.csv", "forbidden_prompt"),
+    ("artifacts", "jailbreakbench/harmful-behaviors.csv", "Goal"),
+    ("simplesafetytests", "simplesafetytests/simplesafetytests.csv", "prompts_final"),
+    ("gptfuzz", "jailbreak_prompts/gptfuzzer_question_list.csv", "text"),
+)
+
+
+def read_requests(folder: Path) -> Iterator[Requested]:
+    """Requests of published lists and our own: some 2,400 harmful and 3,000 harmless ones, others twice."""
+    redteam, preference = folder / "redteam", folder / "preference"
+    for source, path, column in _HARMFUL:
+        yield from (Requested(source, row[column].strip(), True) for row in _csv_rows(redteam / path))
+    for row in _csv_rows(redteam / "harmbench/harmbench_behaviors_text_all.csv"):
+        if row["FunctionalCategory"] != "copyright":
+            yield Requested("harmbench", row["Behavior"].strip(), True)
+    for line in (redteam / "harmbench/malicious_instruct.txt").read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            yield Requested("malicious_instruct", line.strip(), True)
+    for category in json.loads((redteam / "catqa/catqa_english.json").read_text(encoding="utf-8")).values():
+        yield from (Requested("catqa", text.strip(), True) for texts in category.values() for text in texts)
+    for row in _csv_rows(redteam / "xstest/xstest_prompts.csv"):
+        yield Requested("xstest", row["prompt"].strip(), row["label"] == "unsafe")
+    for row in _csv_rows(redteam / "jailbreakbench/benign-behaviors.csv"):
+        yield Requested("artifacts", row["Goal"].strip(), False)
+    for path in sorted((preference / "llmbar").glob("**/dataset.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        yield from (Requested("llmbar", row["input"].strip(), False) for row in rows)
+    for row in json.loads((preference / "pandalm/testset-v1.json").read_text(encoding="utf-8")):
+        yield Requested("pandalm", row["instruction"].strip(), False)
+    for line in (preference / "auto-j/testdata_pairwise.jsonl").read_text(encoding="utf-8").splitlines():
+        yield Requested("auto-j", json.loads(line)["prompt"].strip(), False)
+    for line in resources.files("llamabench.data.builtin").joinpath("redteam.jsonl").read_text().splitlines():
+        yield Requested("builtin", json.loads(line)["text"].strip(), "twin_of" not in json.loads(line))
+    for row in _csv_rows(folder / "truthfulqa/TruthfulQA.csv"):
+        yield Requested("truthfulqa", row["Question"].strip(), False)
 
 
 def read_tweets(folder: Path) -> Iterator[tuple[str, float]]:

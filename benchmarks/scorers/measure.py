@@ -20,6 +20,7 @@ from agreement import cohen_kappa, f1, roc_auc, spearman
 from labelled import Answered, Labelled, read_regard, read_sst2, read_tweets, read_xstest
 from material import gather
 from measuring import Target
+from pages import Table, write_docs
 from rivals import is_refused_by_phrases, load_profanity_check, read_bad_words
 from train_refusal import train
 
@@ -28,8 +29,7 @@ from llamabench.scorers.regard import score_regard
 from llamabench.scorers.sentiment import score_sentiment
 from llamabench.scorers.toxicity import ToxicityScorer, shipped_scorer
 
-DOCS = Path(__file__).parents[2] / "docs/scorers.md"
-_BEGIN, _END = "<!-- measured: benchmarks/scorers/measure.py --write -->", "<!-- end of what was measured -->"
+_MARK = "measure.py"
 _QUICK_ROWS = 300
 _TOXIC = 0.5
 _SETS = {
@@ -40,20 +40,6 @@ _SETS = {
     "hatecheck": "HateCheck",
     "dexperts": "DExperts, texts that models wrote, Perspective",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table for the page: a heading, names of columns, rows of cells."""
-
-    heading: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-    def text(self) -> str:
-        """The table in Markdown."""
-        lines = [f"**{self.heading}**", "", _line(self.columns), _line(["---"] * len(self.columns))]
-        return "\n".join([*lines, *(_line(row) for row in self.rows)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +123,6 @@ def measure_regard(folder: Path) -> Measured:
     return Measured([Table("Regard (Sheng et al. 2019)", ("split", "n", "scorer", "accuracy", "kappa"), rows)], [])
 
 
-def write_docs(tables: Sequence[Table]) -> None:
-    """Puts the tables between the marks in `docs/scorers.md`."""
-    text = DOCS.read_text(encoding="utf-8")
-    before, rest = text.split(_BEGIN)
-    _, after = rest.split(_END)
-    middle = "\n\n".join(table.text() for table in tables)
-    DOCS.write_text(f"{before}{_BEGIN}\n\n{middle}\n\n{_END}{after}", encoding="utf-8")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _thin(rows: list[Labelled], is_quick: bool) -> list[Labelled]:
     return rows[:: max(1, len(rows) // _QUICK_ROWS)] if is_quick else rows
 
@@ -178,7 +151,7 @@ def main() -> None:
     targets = [target for part in parts for target in part.targets]
     print("\n\n".join(table.text() for table in tables), end="\n\n")
     if asked.write:
-        write_docs(tables)
+        write_docs(_MARK, tables)
     for target in targets:
         print(target.line())
     sys.exit(any(not target.is_met for target in targets))
