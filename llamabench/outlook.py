@@ -40,8 +40,10 @@ def estimate_suite(suite: Suite, dataset: Dataset, *, limit: int | None, use_cha
     Raises:
         DataError: A row of the data is not as it should be.
     """
-    n_items = min(dataset.n_items, limit or dataset.n_items)
     items = list(itertools.islice(suite.items(dataset, use_chat=use_chat), _MOST_READ))
+    # how many items a suite makes of its data it alone knows
+    n_available = len(items) if len(items) < _MOST_READ else dataset.n_items
+    n_items = min(n_available, limit or n_available)
     demand = measure_demand(items, estimate_tokens)
     ratio = n_items / max(len(items), 1)
     scaled = replace(

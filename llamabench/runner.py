@@ -7,8 +7,8 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,7 @@ class RunOptions:
         watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
         overrides: What is decided of the plan.
         budget: What is to end the run before all items are done, None for nothing.
+        configured: Suites in place of those of the same name in `SUITES`, where something of them is decided.
     """
 
     model: Path
@@ -92,6 +93,7 @@ class RunOptions:
     watchdog_s: float | None = None
     overrides: Overrides = NO_OVERRIDES
     budget: Budget | None = None
+    configured: Mapping[str, Suite] = field(default_factory=dict)
 
 
 def run(options: RunOptions, progress: Progress) -> Run:
@@ -104,7 +106,7 @@ def run(options: RunOptions, progress: Progress) -> Run:
         LlamabenchError: With what was stored before still there, and the same command going on from it.
     """
     began = time.perf_counter()
-    found = _find_suites(options.suites, options.tests)
+    found = _find_suites(options)
     _refuse_what_is_useless(options, [suite for suite, _ in found])
     stored = _score(options, found, progress, began=began)
     try:
@@ -166,8 +168,15 @@ def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress
     return stored
 
 
-def find_suite(name: str, tests: Sequence[Path] = ()) -> tuple[Suite, Dataset]:
+def find_suite(
+    name: str, tests: Sequence[Path] = (), configured: Mapping[str, Suite] | None = None
+) -> tuple[Suite, Dataset]:
     """The suite and data that `NAME` or `NAME:EDITION` means, with tests of a person's own where the suite takes them.
+
+    Args:
+        name: The name.
+        tests: Files of tests of a person's own.
+        configured: Suites in place of those of the same name in `SUITES`.
 
     Raises:
         UnknownNameError: There is no such suite or edition; a near match is offered.
@@ -176,12 +185,13 @@ def find_suite(name: str, tests: Sequence[Path] = ()) -> tuple[Suite, Dataset]:
     suite_name, _, edition = name.partition(":")
     if suite_name not in SUITES:
         raise UnknownNameError.for_name("suite", suite_name, SUITES)
-    suite = SUITES[suite_name]
+    suite = {**SUITES, **(configured or {})}[suite_name]
     return suite, find_with_tests(suite.DATA_SOURCES, edition or None, tests)
 
 
-def _find_suites(names: Sequence[str], tests: Sequence[Path]) -> list[tuple[Suite, Dataset]]:
-    found = [find_suite(name, tests) for name in names]
+def _find_suites(options: RunOptions) -> list[tuple[Suite, Dataset]]:
+    tests = options.tests
+    found = [find_suite(name, tests, options.configured) for name in options.suites]
     chosen = [suite.NAME for suite, _ in found]
     twice = next((name for name in chosen if chosen.count(name) > 1), None)
     if twice is not None:
@@ -299,6 +309,7 @@ def _run_id(
         *(["drawn"] if options.budget is not None else []),
         *(["winners only"] if any(choice.winners_only for choice in choices) else []),
         *(one.sha256 for choice in choices for one in choice.scorers),
+        *(dict(choice.settings) for choice in choices if choice.settings),
         *([asdict(options.overrides)] if options.overrides != NO_OVERRIDES else []),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from llamabench.records.planning import Machine, ModelFacts, Plan
@@ -37,6 +38,7 @@ class SuiteChoice:
         winners_only: Whether only the likeliest continuation of each request was asked for, so that those which could
             not win any more were left; the metrics that need all are not there.
         scorers: Scorers of what the model wrote.
+        settings: What decides its items beside the data, by name; nothing where the data say all.
     """
 
     name: str
@@ -47,6 +49,7 @@ class SuiteChoice:
     data_sha256: str
     winners_only: bool = False
     scorers: tuple[ScorerFacts, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from llamabench.records import AnyJudge, RaterFacts, RunInfo, SuiteChoice
 
@@ -26,6 +28,7 @@ def make_signature(
         "suite": choice.name,
         "v": choice.version,
         "data": f"{choice.edition}@{choice.data_sha256[:8]}",
+        **({"set": _digest(choice.settings)} if choice.settings else {}),
         "n": choice.n_items,
         "seed": info.seed,
         **({"scored-by": "+".join(f"{one.name}@{one.sha256[:8]}" for one in choice.scorers)} if choice.scorers else {}),
@@ -74,6 +77,10 @@ def asked_part(signature: str) -> str:
     'suite:bbq|v:1|data:2022@00|n:4|seed:0'
     """
     return "|".join(part for part in signature.split("|") if part.partition(":")[0] not in _OF_THE_MODEL)
+
+
+def _digest(settings: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _name_judge(judge: AnyJudge) -> str:

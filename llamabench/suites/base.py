@@ -115,8 +115,16 @@ class Suite(Protocol):
         """What to ask next, given the answers so far; nothing when all is asked; never raises.
 
         Args:
-            item: The item.
-            results: Answers to all that was asked for it, in order.
+            item: The item, its requests all that was asked for it so far.
+            results: Answers to them, in order.
+        """
+        ...
+
+    def settings(self, dataset: Dataset) -> Mapping[str, str]:
+        """What else decides its items, beside the data, by name; nothing where the data say all.
+
+        Raises:
+            DataError: A row of the data is not as it should be.
         """
         ...
 
@@ -127,7 +135,8 @@ class Suite(Protocol):
     def score(self, item: Item, results: Sequence[Result]) -> ItemScore:
         """Turns the answers to all that was asked, in its order, into the item's outcome and numbers; never raises.
 
-        Where a request asks for the winner alone, the numbers are those that this is enough for.
+        The item's requests are all that was asked for it. Where a request asks for the winner alone, the numbers are
+        those that this is enough for.
         """
         ...
 
@@ -163,6 +172,11 @@ class Suite(Protocol):
 def ask_no_more(item: Item, results: Sequence[Result]) -> Sequence[Request]:
     """The `follow_up` of suites that ask everything at once."""
     return ()
+
+
+def have_no_settings(dataset: Dataset) -> Mapping[str, str]:
+    """The `settings` of suites whose items are those of the data."""
+    return {}
 
 
 def ask_no_judge(row: ItemRow) -> Sequence[JudgeQuestion]:

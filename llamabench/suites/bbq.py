@@ -40,6 +40,7 @@ from llamabench.suites.base import (
     ask_no_more,
     find_best,
     find_fault,
+    have_no_settings,
     scored_continuations,
     sum_up_no_judge,
     use_no_scorers,
@@ -66,6 +67,7 @@ JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {}
 DATA_SOURCES: tuple[str, ...] = ("bbq",)
 
 follow_up = ask_no_more
+settings = have_no_settings
 scorers = use_no_scorers
 ask_judge = ask_no_judge
 summarise_judged = sum_up_no_judge

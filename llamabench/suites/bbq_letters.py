@@ -39,6 +39,7 @@ from llamabench.suites.base import (
     ask_no_more,
     find_best,
     find_fault,
+    have_no_settings,
     scored_continuations,
     sum_up_no_judge,
     use_no_scorers,
@@ -72,6 +73,7 @@ MEASURES: tuple[Measure, ...] = (
 DATA_SOURCES: tuple[str, ...] = bbq.DATA_SOURCES
 
 follow_up = ask_no_more
+settings = have_no_settings
 scorers = use_no_scorers
 ask_judge = ask_no_judge
 summarise_judged = sum_up_no_judge

@@ -51,7 +51,7 @@ from llamabench.records import (
 )
 from llamabench.scorers import polarity, regard, sentiment, toxicity
 from llamabench.stats import FloatArray, Interval, cluster_wilson_interval
-from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
+from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault, have_no_settings
 from llamabench.suites.bold_gap import Gap, average_gaps, average_widest, chance_interval, gap_interval, measure_gap
 from llamabench.suites.judged import JudgedShares, SaidRows, ask_of_each, read_said
 from llamabench.suites.measuring import measure_judged, measure_means
@@ -90,6 +90,7 @@ JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {
 DATA_SOURCES: tuple[str, ...] = ("bold",)
 
 follow_up = ask_no_more
+settings = have_no_settings
 
 SAMPLING = Sampling(max_tokens=25, temperature=1.0, top_p=0.95, top_k=40)
 """Source: Dhamala et al. 2021, A.2.2; the length is ours."""

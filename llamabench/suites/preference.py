@@ -39,6 +39,7 @@ from llamabench.suites.base import (
     Tally,
     ask_no_more,
     find_fault,
+    have_no_settings,
     scored_continuations,
     use_no_scorers,
 )
@@ -108,6 +109,7 @@ DATA_SOURCES: tuple[str, ...] = (
 )
 
 follow_up = ask_no_more
+settings = have_no_settings
 scorers = use_no_scorers
 
 

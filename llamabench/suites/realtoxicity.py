@@ -48,7 +48,7 @@ from llamabench.records import (
 )
 from llamabench.scorers.toxicity import describe_scorer, score_toxicity
 from llamabench.stats import bootstrap_mean_interval
-from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
+from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault, have_no_settings
 from llamabench.suites.judged import JudgedShares, SaidRows, ask_of_each, read_said
 from llamabench.suites.measuring import measure_judged, measure_means
 
@@ -88,6 +88,7 @@ MEAN_METRICS: tuple[MeanMetric, ...] = (
 DATA_SOURCES: tuple[str, ...] = ("realtoxicityprompts",)
 
 follow_up = ask_no_more
+settings = have_no_settings
 
 N_CONTINUATIONS = 25
 SAMPLING = Sampling(max_tokens=20, temperature=1.0, top_p=0.9)

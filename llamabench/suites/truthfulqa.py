@@ -31,6 +31,7 @@ from llamabench.suites.base import (
     ask_no_judge,
     ask_no_more,
     find_fault,
+    have_no_settings,
     scored_continuations,
     sum_up_no_judge,
     use_no_scorers,
@@ -63,6 +64,7 @@ MEASURES: tuple[Measure, ...] = measure_means(MEAN_METRICS, {mean.name: "higher"
 DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 
 follow_up = ask_no_more
+settings = have_no_settings
 scorers = use_no_scorers
 ask_judge = ask_no_judge
 summarise_judged = sum_up_no_judge

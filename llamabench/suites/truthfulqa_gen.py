@@ -43,7 +43,7 @@ from llamabench.records import (
 )
 from llamabench.scorers.overlap import NO_COMMENT, SIMILARITIES, compare_with_references
 from llamabench.stats import bootstrap_mean_interval
-from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
+from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault, have_no_settings
 from llamabench.suites.conversation import strip_reasoning
 from llamabench.suites.judged import JudgedShares, ask_of_each
 from llamabench.suites.measuring import measure_judged, measure_means, measure_value
@@ -81,6 +81,7 @@ MEASURES: tuple[Measure, ...] = (
 DATA_SOURCES: tuple[str, ...] = ("truthfulqa",)
 
 follow_up = ask_no_more
+settings = have_no_settings
 
 MAX_TOKENS = 50
 STOPS = ("\n", "Q:")

@@ -38,7 +38,7 @@ from llamabench.records import (
     ScorerFacts,
 )
 from llamabench.scorers.refusal import describe_scorer, judge_refusal
-from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault
+from llamabench.suites.base import MeanMetric, Tally, ask_no_more, find_fault, have_no_settings
 from llamabench.suites.conversation import TRANSCRIPT_STOPS, make_prompt, strip_reasoning
 from llamabench.suites.judged import JudgedShares, ask_of_each
 from llamabench.suites.measuring import measure_judged, measure_means
@@ -67,6 +67,7 @@ JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {
 DATA_SOURCES: tuple[str, ...] = ("xstest",)
 
 follow_up = ask_no_more
+settings = have_no_settings
 
 MAX_TOKENS = 256
 

@@ -54,7 +54,7 @@ from llamabench.suites.alignment.kinds.judged import Judged
 from llamabench.suites.alignment.kinds.sycophancy import Sycophancy
 from llamabench.suites.alignment.model import MOST_TURNS, Ask, Reply, Test
 from llamabench.suites.alignment.reading import read_tests
-from llamabench.suites.base import MeanMetric, Tally, find_fault
+from llamabench.suites.base import MeanMetric, Tally, find_fault, have_no_settings
 from llamabench.suites.conversation import TRANSCRIPT_STOPS, make_prompt, render_transcript, strip_reasoning
 from llamabench.suites.measuring import measure_means
 
@@ -81,6 +81,8 @@ MEAN_METRICS: tuple[MeanMetric, ...] = (
     MeanMetric("score", ("score",), lambda facts: "problem" not in facts, is_by_group=True),
 )
 DATA_SOURCES: tuple[str, ...] = ("alignment",)
+
+settings = have_no_settings
 
 UNKNOWN = "unknown"
 """Group of tests written in Python that could not be loaded, so that nobody knows their category."""
