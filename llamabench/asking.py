@@ -18,7 +18,7 @@ IN_FLIGHT = 2
 
 
 FollowUp = Callable[[Item, Sequence[Result]], Sequence[Request]]
-"""What to ask next for an item, given the answers so far."""
+"""What to ask next for an item, whose requests are those made so far, given the answers to them."""
 
 
 class ScoredChunk(NamedTuple):
@@ -30,10 +30,9 @@ class ScoredChunk(NamedTuple):
 
 
 class AskedItem(NamedTuple):
-    """An item with all that was asked for it, and the answers in the same order."""
+    """An item whose requests are all that was asked for it, and the answers in the same order."""
 
     item: Item
-    requests: list[Request]
     results: list[Result]
 
 
@@ -59,6 +58,11 @@ class _Talk:
         self.results += itertools.islice(results, len(self.pending))
         self.requests += self.pending
         self.pending = ()
+
+    @property
+    def asked_item(self) -> Item:
+        """The item with all that was asked for it so far."""
+        return replace(self.item, requests=tuple(self.requests))
 
 
 @dataclass(slots=True)
@@ -113,12 +117,12 @@ def ask_chunks(
         queue = iter(answers.results)
         for talk in chunk.open_talks:
             talk.take(queue)
-            talk.pending = _seeded(follow_up(talk.item, talk.results), seed)
+            talk.pending = _seeded(follow_up(talk.asked_item, talk.results), seed)
         if chunk.open_talks:
             asker.submit([talk.pending for talk in chunk.open_talks])
             in_flight.append(chunk)
         else:
-            asked = [AskedItem(talk.item, talk.requests, talk.results) for talk in chunk.talks]
+            asked = [AskedItem(talk.asked_item, talk.results) for talk in chunk.talks]
             yield AskedChunk(chunk.first, asked, chunk.n_decoded)
 
 
@@ -132,5 +136,5 @@ def _seeded(requests: Sequence[Request], seed: int) -> tuple[Request, ...]:
 
 
 def _score(suite: Suite, asked: AskedItem) -> ItemRow:
-    item, requests, results = asked
-    return make_row(suite.NAME, item, requests, results=results, score=suite.score(item, results))
+    item, results = asked
+    return make_row(suite.NAME, item, item.requests, results=results, score=suite.score(item, results))

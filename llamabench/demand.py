@@ -46,10 +46,13 @@ def measure_demand(items: Iterable[Item], count_tokens: Callable[[Sequence[Reque
             heapq.heappush(heap, entry)
         else:
             heapq.heappushpop(heap, entry)
-    longest = [max(count_tokens([r for _, _, r in heap]), default=-n_later) + n_later for heap in (scored, generated)]
+    sequence, generation = (
+        max(count_tokens([r for _, _, r in heap]), default=-n_later) + n_later for heap in (scored, generated)
+    )
     return Demand(
-        longest_sequence=longest[0],
-        longest_generation=longest[1],
+        # what is asked later may be scored, whatever it began with
+        longest_sequence=max(sequence, generation) if n_later else sequence,
+        longest_generation=generation,
         n_parallel=max(1, min(_MOST_PARALLEL, n_texts)),
         n_prompt_tokens=math.ceil(n_prompt),
         n_generated_tokens=n_generated,

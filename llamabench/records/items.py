@@ -41,13 +41,15 @@ class ItemScore:
     """How an item ended, and the numbers its suite made of the answers; `error` says why there are none.
 
     A value whose name ends in `#1`, `#2`, ... is about the first, second, ... of the item's answers alone.
-    What else was found stands in `facts`, to be stored with the item's own.
+    What else was found stands in `facts`, to be stored with the item's own. Where not all that was asked and answered
+    is worth storing, `kept` holds the places of what is.
     """
 
     outcome: OutcomeKind
     values: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
     facts: Facts = field(default_factory=dict)
+    kept: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

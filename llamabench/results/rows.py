@@ -31,6 +31,7 @@ def make_row(
     suite: str, item: Item, requests: Sequence[Request], *, results: Sequence[Result], score: ItemScore
 ) -> ItemRow:
     """The row of an item; `results` answer all that was asked for it, in order."""
+    pairs = list(zip(requests, results, strict=True))
     return ItemRow(
         suite=suite,
         id=item.id,
@@ -40,7 +41,9 @@ def make_row(
         facts={**item.facts, **score.facts},
         values=score.values,
         error=score.error,
-        exchanges=tuple(_exchange(*pair) for pair in zip(requests, results, strict=True)),
+        exchanges=tuple(
+            _exchange(*pair) for pair in (pairs if score.kept is None else map(pairs.__getitem__, score.kept))
+        ),
     )
 
 
