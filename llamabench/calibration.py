@@ -117,3 +117,26 @@ def kappa_in_both_orders(counts: FloatArray) -> FloatArray:
         by_chance = (1 - share) * (1 - other_share) / 2 + share * other_share
         kappa: FloatArray = (agreed / n - by_chance) / (1 - by_chance)
     return np.where(np.isfinite(kappa), kappa, np.nan)
+
+
+def cohen_kappa(counts: FloatArray) -> FloatArray:
+    """Cohen's kappa of two raters who say yes or no.
+
+    Args:
+        counts: Shape `(m, 4)`: cases of which both say no, the first alone yes, the second alone yes, both yes.
+
+    Returns:
+        Kappa, -1 to 1, shape `(m,)`; NaN where there are no cases or where chance alone agrees on all.
+
+    Source:
+        Cohen 1960, doi:10.1177/001316446002000104.
+
+    >>> cohen_kappa(np.array([[4.0, 1.0, 1.0, 4.0]])).round(2).tolist()
+    [0.6]
+    """
+    neither, first, second, both = counts.T
+    n = counts.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_chance = ((first + both) * (second + both) + (neither + first) * (neither + second)) / n**2
+        kappa: FloatArray = ((neither + both) / n - by_chance) / (1 - by_chance)
+    return np.where(np.isfinite(kappa), kappa, np.nan)
