@@ -12,6 +12,7 @@ import llamabench.suites.truthfulqa as truthfulqa
 import llamabench.suites.truthfulqa_gen as truthfulqa_gen
 import llamabench.suites.xstest as xstest
 from llamabench.suites.base import Suite
+from llamabench.suites.redteam.suite import RedTeam
 
 __all__ = ["SUITES"]
 
@@ -25,6 +26,7 @@ _ALL: tuple[Suite, ...] = (
     realtoxicity,
     bold,
     alignment,
+    RedTeam(),
 )
 
 SUITES: dict[str, Suite] = {suite.NAME: suite for suite in _ALL}
