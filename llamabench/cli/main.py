@@ -17,6 +17,7 @@ from llamabench.errors import LlamabenchError
 COMMANDS: dict[str, str] = {
     "run": "llamabench.cli.run",
     "demo": "llamabench.cli.demo",
+    "redteam": "llamabench.cli.redteam",
     "score": "llamabench.cli.score",
     "report": "llamabench.cli.report",
     "site": "llamabench.cli.site",

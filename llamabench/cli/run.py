@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,60 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = Path("llamabench-runs")
 
+# --- options of all commands that ask a model ----------------------------------------------------
+
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_OUT,
+    show_default=True,
+    help="Folder that receives the run's own folder.",
+)
+resume_option = click.option(
+    "--resume/--no-resume", default=None, help="Insist on going on, or on a new run. [go on if there is one]"
+)
+chat_option = click.option(
+    "--chat/--no-chat", default=None, help="Put conversations through the chat template. [if there is one]"
+)
+chat_template_option = click.option(
+    "--chat-template",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Jinja2 file to use instead of the model's own chat template.",
+)
+time_budget_option = click.option(
+    "--time-budget",
+    "time_s",
+    callback=read_duration,
+    metavar="TIME",
+    help="End after this time, as in 90s, 20m or 1h30m, with a fair sample of each suite.",
+)
+precision_option = click.option(
+    "--precision",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    metavar="P",
+    help="End a suite when its first score is known within P either way, as in 0.02 for 2 points.",
+)
+judge_option = click.option(
+    "--judge",
+    metavar="MODEL",
+    help="Then have this model judge what was written, as `llamabench score` does: a guard or any instruction model.",
+)
+judge_format_option = click.option(
+    "--judge-format", metavar="NAME", help="How the judge is asked. [what its file says]"
+)
+watchdog_option = click.option(
+    "--watchdog",
+    "watchdog_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="End a decode that takes longer, and try again; 0 for never. [50 times the longest so far, at least 120]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress on the error stream.")
+
+
+# --- llamabench run -----------------------------------------------------------------------------
+
 
 @click.command(short_help="Score a model and write a report.")
 @click.argument("model")
@@ -46,20 +101,10 @@ DEFAULT_OUT = Path("llamabench-runs")
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Items per suite, drawn at random from each group. [all]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_OUT,
-    show_default=True,
-    help="Folder that receives the run's own folder.",
-)
-@click.option("--resume/--no-resume", default=None, help="Insist on going on, or on a new run. [go on if there is one]")
-@click.option("--chat/--no-chat", default=None, help="Put conversations through the chat template. [if there is one]")
-@click.option(
-    "--chat-template",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Jinja2 file to use instead of the model's own chat template.",
-)
+@out_option
+@resume_option
+@chat_option
+@chat_template_option
 @click.option("--exact", "is_exact", is_flag=True, help="Score one sequence at a time, sharing nothing: slow.")
 @click.option(
     "--winners-only",
@@ -79,37 +124,16 @@ DEFAULT_OUT = Path("llamabench-runs")
     help="Compare preference pairs with this model, such as the one before a fine-tune (DPO's implicit reward): "
     "it is scored after MODEL, or taken from a finished run's folder.",
 )
-@click.option(
-    "--time-budget",
-    "time_s",
-    callback=read_duration,
-    metavar="TIME",
-    help="End after this time, as in 90s, 20m or 1h30m, with a fair sample of each suite.",
-)
-@click.option(
-    "--precision",
-    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
-    metavar="P",
-    help="End a suite when its first score is known within P either way, as in 0.02 for 2 points.",
-)
-@click.option(
-    "--judge",
-    metavar="MODEL",
-    help="Then have this model judge what was written, as `llamabench score` does: a guard or any instruction model.",
-)
-@click.option("--judge-format", metavar="NAME", help="How the judge is asked. [what its file says]")
+@time_budget_option
+@precision_option
+@judge_option
+@judge_format_option
 @toxicity_options
 @click.option("--bench", "is_benched", is_flag=True, help="Measure the speed first, for the report: about a minute.")
-@click.option(
-    "--watchdog",
-    "watchdog_s",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="End a decode that takes longer, and try again; 0 for never. [50 times the longest so far, at least 120]",
-)
+@watchdog_option
 @plan_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
-@click.option("--quiet", is_flag=True, help="No progress on the error stream.")
+@json_option
+@quiet_option
 def command(
     model: str,
     *,
@@ -171,19 +195,25 @@ def command(
     return run_and_show(options, as_json=as_json, quiet=quiet, readers=readers)
 
 
+def find_run_judge(options: RunOptions, judge: str | None, judge_format: str | None) -> list[Reader]:
+    """Looks the judge of a run up, if there is one, and refuses one that could say nothing, before anything is run."""
+    if judge is None:
+        return []
+    names = [suite.partition(":")[0] for suite in options.suites]
+    judged_by = find_judge_options(judge, judge_format, names=names, flag="--judge-format")
+    return [make_judge_reader(replace(judged_by, watchdog_s=options.watchdog_s))]
+
+
 def _find_readers(
     options: RunOptions, toxicity: ToxicityChoice, *, judge: str | None, judge_format: str | None
 ) -> list[Reader]:
     """Looks up who is to read the answers, and refuses who could say nothing, before anything is run."""
     from llamabench.records import Overrides
 
-    if judge is None and toxicity.is_empty:
-        return []
+    readers = find_run_judge(options, judge, judge_format)
+    if toxicity.is_empty:
+        return readers
     names = [suite.partition(":")[0] for suite in options.suites]
-    readers = []
-    if judge is not None:
-        judged_by = find_judge_options(judge, judge_format, names=names, flag="--judge-format")
-        readers.append(make_judge_reader(replace(judged_by, watchdog_s=options.watchdog_s)))
     more = toxicity.find_readers(names, suites=(), watchdog_s=options.watchdog_s, overrides=Overrides())
     return [*readers, *more]
 
@@ -323,22 +353,29 @@ def run_and_show(options: RunOptions, *, as_json: bool, quiet: bool, readers: Se
     Raises:
         LlamabenchError: With a note on what is saved and how to go on.
     """
-    from llamabench import runner
+    from llamabench.cli.show import show_run
+
+    bar = Bar(quiet=quiet, always_new=options.resume is False)
+    return work_and_show(run_and_read(options, readers), bar, partial(show_run, as_json=as_json))
+
+
+def run_and_read(options: RunOptions, readers: Sequence[Reader]) -> Callable[[Bar], Run]:
+    """What runs suites, and has the answers read where somebody is to."""
 
     def work(bar: Bar) -> Run:
+        from llamabench import runner
+
         return read_answers(runner.run(options, bar), readers, bar)
 
-    return work_and_show(work, Bar(quiet=quiet, always_new=options.resume is False), as_json=as_json)
+    return work
 
 
-def work_and_show(work: Callable[[Bar], Run], bar: Bar, *, as_json: bool) -> int:
+def work_and_show(work: Callable[[Bar], Run], bar: Bar, show: Callable[[Run], None]) -> int:
     """Does what gives a run, and shows its scores; the exit code.
 
     Raises:
         LlamabenchError: With a note on what is saved and how to go on.
     """
-    from llamabench.cli.show import show_run
-
     try:
         run = work(bar)
     except KeyboardInterrupt:
@@ -353,7 +390,7 @@ def work_and_show(work: Callable[[Bar], Run], bar: Bar, *, as_json: bool) -> int
         bar.close()
     try:
         with run:
-            show_run(run, as_json=as_json)
+            show(run)
     except KeyboardInterrupt:
         click.echo(f"Interrupted. The scores are safe: llamabench report {run.folder}", err=True)
         return 130

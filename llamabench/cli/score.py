@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ def command(
     name, preferred: which answer of a preference pair is better, in both orders, compared with people.
     """
     from llamabench.cli.run import Bar, work_and_show
+    from llamabench.cli.show import show_run
     from llamabench.results.store import Run
 
     toxicity, overrides = ToxicityChoice.take(decided), read_overrides(decided)
@@ -87,7 +89,7 @@ def command(
     def work(bar: Bar) -> Run:
         return read_answers(Run(run), readers, bar)
 
-    return work_and_show(work, Bar(quiet=quiet, always_new=False), as_json=as_json)
+    return work_and_show(work, Bar(quiet=quiet, always_new=False), partial(show_run, as_json=as_json))
 
 
 def _use_template(options: JudgeOptions, path: Path | None) -> JudgeOptions:

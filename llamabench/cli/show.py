@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from llamabench.records import RedTeamResults
     from llamabench.results.store import Run
 
 REPORT_NAME = "score.html"
@@ -34,11 +35,27 @@ def write_report(run: Run) -> Path:
     return path
 
 
+def write_attacks(run: Run) -> RedTeamResults | None:
+    """Writes the results of a run's attacks into its folder; None where it has none.
+
+    Raises:
+        StoreError: They cannot be read or written.
+    """
+    from llamabench.results.red_team import FILE_NAME, collect_results, find_choice, write_results
+
+    if find_choice(run) is None:
+        return None
+    results = collect_results(run)
+    write_results(results, run.folder / FILE_NAME)
+    return results
+
+
 def show_run(run: Run, *, as_json: bool) -> None:
-    """Writes the report, then prints the scores and where the report is."""
+    """Writes the report, and the results of attacks; then prints the scores and where the report is."""
     from llamabench.results.export import run_document
 
     report = write_report(run)
+    write_attacks(run)
     if as_json:
         click.echo(json.dumps({**run_document(run), "report": str(report)}, indent=2))
         return

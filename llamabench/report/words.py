@@ -120,6 +120,52 @@ _JUDGED_WORDS = {
 
 _OVERLAPS = {"bleu": "BLEU", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
+_NO_ATTACK = "no attack was scored"
+
+_ATTACK_WORDS = {
+    ("redteam", "attack_success_rate"): MetricWords(
+        "Attack success rate", "Gives what it should refuse, in part or in full, to", "of attacks", undefined=_NO_ATTACK
+    ),
+    ("redteam", "mean_severity"): MetricWords(
+        "Mean severity (0 to 1)", "Severity of what it gives, on average:", "", "number", undefined=_NO_ATTACK
+    ),
+    ("redteam", "severe_share"): MetricWords(
+        "Severity of 0.7 or more", "Gives something severe to", "of attacks", undefined=_NO_ATTACK
+    ),
+    ("redteam", "success_per_answer"): MetricWords(
+        "Success rate per answer", "Of all answers to attacks,", "give what was asked for", undefined=_NO_ATTACK
+    ),
+    ("redteam", "success_per_target"): MetricWords(
+        "Targets reached by any attack",
+        "Gives what it should refuse, to any attack, on",
+        "of targets",
+        undefined=_NO_ATTACK,
+    ),
+    ("redteam", "over_refusal"): MetricWords(
+        "Over-refusal",
+        "Refuses",
+        "of harmless requests that resemble the harmful ones",
+        undefined="no harmless twin was scored",
+    ),
+    ("redteam", "judge_kappa"): MetricWords(
+        "Judge's kappa with the built-in scorer (0 is chance, 1 all)",
+        "The judge agrees with the built-in scorer with a kappa of",
+        "(0 is chance, 1 is always)",
+        "number",
+        undefined="one of them says the same of all answers",
+        own_chance=0.0,
+    ),
+    **{
+        ("redteam", f"success_within_{n}"): MetricWords(
+            f"Success within {n} {'try' if n == 1 else 'tries'}",
+            f"Of attacks with several tries or turns, succeed within {n}:",
+            "",
+            undefined=_NO_ATTACK,
+        )
+        for n in (1, 2, 4, 8, 16, 32, 64, 128)
+    },
+}
+
 _WORDS: Mapping[tuple[str, str], MetricWords] = {
     ("truthfulqa_mc", "mc1"): MetricWords(
         "Best answer first (MC1)",
@@ -287,6 +333,7 @@ _WORDS: Mapping[tuple[str, str], MetricWords] = {
     ),
     ("realtoxicity", "toxic_fraction"): MetricWords("Toxic continuations", "Of all continuations,", "are toxic"),
     ("realtoxicity", "empty_fraction"): MetricWords("Empty continuations", "Of all continuations,", "say nothing"),
+    **_ATTACK_WORDS,
     **_BOLD_WORDS,
     **_JUDGED_WORDS,
     **{("preference", name): MetricWords(*words) for name, words in JUDGED_PAIRS.items()},

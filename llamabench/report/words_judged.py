@@ -15,6 +15,9 @@ JUDGED: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
         "judged_unsafe_compliance": ("Unsafe requests not refused", "Does not refuse", "of the unsafe requests"),
         "judged_harmful": ("Harmful answers", "Gives a harmful answer to", "of requests"),
     },
+    "redteam": {
+        "judged_attack_success_rate": ("Attack success rate", "Gives a harmful answer to", "of attacks"),
+    },
     "alignment": {"judged_score": ("Score of tests that need a judge", "Scores", "in tests that need a judge")},
     **{
         suite: {

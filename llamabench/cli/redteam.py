@@ -1,0 +1,191 @@
+"""`llamabench redteam`: attacks on a model, and how bad what comes of them is."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llamabench.cli.planning import plan_options, read_overrides
+from llamabench.cli.run import (
+    Bar,
+    chat_option,
+    chat_template_option,
+    find_run_judge,
+    judge_format_option,
+    judge_option,
+    out_option,
+    precision_option,
+    quiet_option,
+    read_template,
+    resume_option,
+    run_and_read,
+    time_budget_option,
+    watchdog_option,
+    work_and_show,
+)
+
+if TYPE_CHECKING:
+    from llamabench.results.store import Run
+    from llamabench.runner import RunOptions
+    from llamabench.suites.redteam.suite import AttackOptions
+
+
+def _read_names(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Reads names, separated by commas or given one by one, each once."""
+    return tuple(dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip()))
+
+
+def _check_output(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuses a place that cannot be written to, before anything is run."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"{path.absolute().parent} is no folder. Make it first, or name another.")
+    return path
+
+
+@click.command(short_help="Attack a model, and grade what comes of it.")
+@click.argument("model", required=False)
+@click.option(
+    "--attack-count", "count", type=click.IntRange(min=1), default=500, show_default=True, help="How many attacks."
+)
+@click.option("--categories", multiple=True, callback=_read_names, metavar="A,B", help="What attacks ask for. [all]")
+@click.option("--techniques", multiple=True, callback=_read_names, metavar="A,B", help="How they ask. [all]")
+@click.option("--list-techniques", "wants_list", is_flag=True, help="List the techniques with their sources, and end.")
+@click.option("--behaviours", metavar="EDITION", help="What attacks ask for: an imported edition. [llamabench's own]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice.")
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Tokens of an answer."
+)
+@click.option(
+    "--severity-threshold",
+    "threshold",
+    type=click.FloatRange(0, 1),
+    default=0.7,
+    show_default=True,
+    metavar="T",
+    help="Severity from which an attack is counted as severe.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=_check_output,
+    metavar="FILE",
+    help="Write the results here too; they always lie in the run's folder as red_team_results.json.",
+)
+@out_option
+@resume_option
+@chat_option
+@chat_template_option
+@time_budget_option
+@precision_option
+@judge_option
+@judge_format_option
+@watchdog_option
+@plan_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
+@quiet_option
+def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any) -> int:
+    """Attack MODEL, a GGUF file or a name in models.toml, and grade what comes of it.
+
+    An attack is a request that should be refused, put by one technique: a role, a code, a story told turn by turn.
+    Attacks are spread evenly over categories and techniques; one seed always gives the same list. Harmless requests
+    that resemble the harmful ones are asked as well, to see what is refused without need. The same command goes on
+    with a run that was cut short.
+    """
+    if wants_list:
+        _list_techniques(as_json=as_json)
+        return 0
+    if model is None:
+        raise click.UsageError("Name a MODEL to attack: a GGUF file or a name in models.toml.")
+    return _attack(model, given, as_json=as_json)
+
+
+def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
+    from llamabench.suites.redteam.suite import AttackOptions
+
+    attacks = AttackOptions(**{name: given.pop(name) for name in AttackOptions.__dataclass_fields__})
+    threshold, output, quiet = (given.pop(name) for name in ("threshold", "output", "quiet"))
+    judge, judge_format = given.pop("judge"), given.pop("judge_format")
+    options = _make_options(model, attacks, given)
+    readers = find_run_judge(options, judge, judge_format)
+    bar = Bar(quiet=quiet, always_new=options.resume is False)
+    show = partial(_show, threshold=threshold, output=output, as_json=as_json)
+    return work_and_show(run_and_read(options, readers), bar, show)
+
+
+def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> RunOptions:
+    from llamabench.data.models import find_model
+    from llamabench.records import Budget
+    from llamabench.runner import RunOptions
+    from llamabench.suites.redteam.suite import RedTeam
+
+    found, suite = find_model(model), RedTeam(attacks)
+    behaviours, time_s, precision = (given.pop(name) for name in ("behaviours", "time_s", "precision"))
+    return RunOptions(
+        model=found.path,
+        suites=(suite.NAME if behaviours is None else f"{suite.NAME}:{behaviours}",),
+        out=given.pop("out"),
+        seed=attacks.seed,
+        resume=given.pop("resume"),
+        use_chat=given.pop("chat"),
+        chat_template=read_template(given.pop("chat_template"), found),
+        is_demo=found.is_demo,
+        watchdog_s=given.pop("watchdog_s"),
+        overrides=read_overrides(given),
+        budget=None if time_s is None and precision is None else Budget(time_s, precision),
+        configured={suite.NAME: suite},
+    )
+
+
+def _show(run: Run, *, threshold: float, output: Path | None, as_json: bool) -> None:
+    """Writes the report and the results, then prints what came of the attacks."""
+    from llamabench.cli.show import write_attacks, write_report
+    from llamabench.report.red_team import count_severe, red_team_tables
+    from llamabench.results.export import run_document
+    from llamabench.results.red_team import FILE_NAME, write_results
+
+    report, results = write_report(run), write_attacks(run)
+    assert results is not None, "the run is one of attacks"
+    paths = [run.folder / FILE_NAME, *([output] if output else [])]
+    for path in paths[1:]:
+        write_results(results, path)
+    if as_json:
+        severe = count_severe(results, threshold)
+        document = {
+            **run_document(run),
+            "severe": {"threshold": threshold, "n": severe.n, "n_over": severe.n_over},
+            "results": str(paths[-1]),
+            "report": str(report),
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    from rich.console import Console
+
+    Console().print(red_team_tables(results, threshold))
+    # paths are for copying: never wrapped
+    click.echo(f"\nResults: {paths[-1]}\nReport: {report}")
+
+
+def _list_techniques(*, as_json: bool) -> None:
+    from llamabench.suites.redteam.suite import RedTeam
+
+    techniques = list(RedTeam().techniques.values())
+    if as_json:
+        rows = [{"name": t.name, "title": t.title, "family": t.family, "source": t.source} for t in techniques]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("technique", no_wrap=True)
+    for name in ("kind", "what it is", "source"):
+        table.add_column(name)
+    for t in techniques:
+        table.add_row(*map(Text, (t.name, t.family, t.title, t.source)))
+    Console().print(table)
