@@ -3,7 +3,7 @@
 A whole run as `llamabench redteam` makes it, with its process and its store. `overhead` is the time that the parent
 spends on making attacks, on what is said next, on judging answers and on committing chunks, most of it while the
 child decodes the next chunk. `eta` compares the time that was reckoned after a tenth of the items, from the items done
-and the seconds passed, with what the rest took.
+and the tokens decoded as the progress bar does, with what the rest took.
 
 Not covered: attackers that are models.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from contextlib import ExitStack
@@ -42,11 +43,13 @@ class _Clock:
     def __init__(self) -> None:
         self.began = 0.0
         self.steps: list[tuple[int, float]] = []
+        self.left: list[float | None] = []
         self.n_total = 0
 
     def begin(self, run: Run) -> None: ...
 
-    def stand(self, standing: Standing) -> None: ...
+    def stand(self, standing: Standing) -> None:
+        self.left.append(standing.seconds_left)
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr)
@@ -60,10 +63,10 @@ class _Clock:
 
     def eta_error(self) -> float:
         """How far off the time left was, after the first tenth of the items, as a share of what the rest took."""
-        n_done, passed = next(step for step in self.steps if step[0] * 10 >= self.n_total)
-        whole = self.steps[-1][1]
-        reckoned = passed * (self.n_total - n_done) / n_done
-        return abs(reckoned / (whole - passed) - 1)
+        # of the first step nothing was reckoned
+        told = zip(self.steps[1:], self.left, strict=True)
+        passed, left = next((step[1], left) for step, left in told if step[0] * 10 >= self.n_total)
+        return math.inf if left is None else abs(left / (self.steps[-1][1] - passed) - 1)
 
 
 def attack(model: Path, *, count: int, chat_template: str | None = None) -> tuple[_Clock, Shares, int]:
@@ -110,7 +113,7 @@ def main() -> int:
         "errored": n_errored,
         "seconds": clock.steps[-1][1],
         "shares": shares,
-        "steps": clock.steps,
+        "steps": list(zip(clock.steps[1:], clock.left, strict=True)),
     }
     if args.json:
         shown = [{"name": t.name, "value": t.value, "target": t.target, "is_met": t.is_met} for t in targets]

@@ -22,11 +22,19 @@ FollowUp = Callable[[Item, Sequence[Result]], Sequence[Request]]
 
 
 class ScoredChunk(NamedTuple):
-    """Rows of a chunk, the place of the first of its items, and the tokens that were decoded for it."""
+    """Rows of a chunk.
+
+    Attributes:
+        first: Place of the first of its items.
+        rows: What came of its items.
+        n_decoded: Tokens that were decoded for it.
+        n_ahead: Tokens that were decoded so far for chunks still under way.
+    """
 
     first: int
     rows: list[ItemRow]
     n_decoded: int
+    n_ahead: int = 0
 
 
 class AskedItem(NamedTuple):
@@ -37,11 +45,12 @@ class AskedItem(NamedTuple):
 
 
 class AskedChunk(NamedTuple):
-    """Items of a chunk, the place of the first of them, and the tokens that were decoded for it."""
+    """Items of a chunk; the fields are those of `ScoredChunk`."""
 
     first: int
     items: list[AskedItem]
     n_decoded: int
+    n_ahead: int = 0
 
 
 @dataclass(slots=True)
@@ -95,7 +104,8 @@ def score_chunks(
         EngineError: The engine cannot be brought back.
     """
     for chunk in ask_chunks(chunks, asker, suite.follow_up, seed=seed):
-        yield ScoredChunk(chunk.first, [_score(suite, asked) for asked in chunk.items], chunk.n_decoded)
+        rows = [_score(suite, asked) for asked in chunk.items]
+        yield ScoredChunk(chunk.first, rows, chunk.n_decoded, chunk.n_ahead)
 
 
 def ask_chunks(
@@ -123,7 +133,8 @@ def ask_chunks(
             in_flight.append(chunk)
         else:
             asked = [AskedItem(talk.asked_item, talk.results) for talk in chunk.talks]
-            yield AskedChunk(chunk.first, asked, chunk.n_decoded)
+            n_ahead = sum(other.n_decoded for other in in_flight)
+            yield AskedChunk(chunk.first, asked, chunk.n_decoded, n_ahead)
 
 
 def _seeded(requests: Sequence[Request], seed: int) -> tuple[Request, ...]:

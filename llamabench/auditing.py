@@ -38,9 +38,9 @@ def audit_suite(stored: Run, task: Task, asker: Asker, n_items: int, *, advance:
     before = {row.id: row for row in stored.rows(suite.NAME) if row.id in wanted}
     chunks = ((number, [item]) for number, item in enumerate(items))
     pairs = []
-    for first, rows, _ in score_chunks(suite, chunks, asker):
-        pairs += [(before[row.id], row) for row in rows]
-        advance(f"audit of {suite.NAME}", n_done=first + 1, n_total=len(items), tokens_per_s=None)
+    for chunk in score_chunks(suite, chunks, asker):
+        pairs += [(before[row.id], row) for row in chunk.rows]
+        advance(f"audit of {suite.NAME}", n_done=chunk.first + 1, n_total=len(items), tokens_per_s=None)
     stored.save_audit(audit.compare_rows(suite.NAME, pairs))
 
 

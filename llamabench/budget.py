@@ -179,6 +179,8 @@ class Pacer:
         self._n_asked = 0
         self._n_done = 0
         self._n_items = 0
+        self._n_decoded = 0
+        self._n_ahead = 0
         self._chunk_s = _FIRST_CHUNK_S
         self._seconds = 0.0
         self._interval: Interval | None = None
@@ -202,10 +204,22 @@ class Pacer:
                 self._is_exhausted = True
                 return
 
-    def note(self, first: int, rows: Sequence[ItemRow], *, seconds: float) -> None:
-        """Takes a chunk that is done, the place of its first item and the seconds since the one before."""
+    def note(
+        self, first: int, rows: Sequence[ItemRow], *, seconds: float, n_decoded: int = 0, n_ahead: int = 0
+    ) -> None:
+        """Takes a chunk that is done.
+
+        Args:
+            first: Place of its first item.
+            rows: Its items.
+            seconds: Time since the one before.
+            n_decoded: Tokens that were decoded for it.
+            n_ahead: Tokens that were decoded so far for chunks still under way.
+        """
         self._n_done += 1
         self._n_items += len(rows)
+        self._n_decoded += n_decoded
+        self._n_ahead = n_ahead
         self._chunk_s = seconds
         self._seconds += seconds
         if self.ledger is not None:
@@ -231,16 +245,23 @@ class Pacer:
         return None
 
     def describe(self, n_left: int) -> Standing | None:
-        """How things stand with so many items left; None where the suite has no budget."""
-        if self.ledger is None and self._deadline is None:
+        """How things stand with so many items left; None where nothing is known yet."""
+        if self.ledger is None and self._deadline is None and not self._n_items:
             return None
         ends = [] if self._deadline is None else [max(self._deadline - self._read_clock(), 0.0)]
         if self._n_items:
-            ends.append(n_left * self._seconds / self._n_items)
+            ends.append(self._estimate_seconds(n_left))
         low, high = (None, None) if self._interval is None else self._interval[:2]
         return Standing(
             None if low is None or self.ledger is None else self.ledger.main, low, high, min(ends, default=None)
         )
+
+    def _estimate_seconds(self, n_left: int) -> float:
+        """Time that so many items take, if they take as many tokens as those that are done; some of it is done."""
+        if not self._n_decoded:
+            return n_left * self._seconds / self._n_items
+        n_tokens = n_left * self._n_decoded / self._n_items - self._n_ahead
+        return max(n_tokens, 0.0) * self._seconds / (self._n_decoded + self._n_ahead)
 
 
 @dataclass(frozen=True, slots=True)

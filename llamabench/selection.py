@@ -140,7 +140,7 @@ class Task:
             data_sha256=self.dataset.sha256,
             winners_only=self.winners_only,
             scorers=tuple(self.suite.scorers()),
-            settings=self.suite.settings(self.dataset),
+            settings=dict(self.suite.settings(self.dataset)),
         )
 
 

@@ -30,7 +30,7 @@ class Progress(Protocol):
         """Items of a suite are stored; speed in decoded tokens per second, None when none were decoded now."""
 
     def stand(self, standing: Standing) -> None:
-        """What is known of the suite under way, in a run with a budget; told before its items are."""
+        """What is known of the suite under way; told before its items are."""
 
     def note(self, text: str) -> None:
         """Something went wrong and was got over."""
@@ -76,15 +76,16 @@ def _run_suite(stored: Run, task: Task, asker: Asker, progress: Progress, *, pac
     chunks = task.missing_chunks(stored.info.plan.chunk_tokens, done)
     started = time.perf_counter()
     while not pacer.is_over:
-        for first, rows, n_decoded in score_chunks(task.suite, pacer.feed(chunks), asker, seed=stored.info.seed):
-            seconds = time.perf_counter() - started
-            stored.commit_chunk(name, rows, first=first, seconds=seconds)
+        for chunk in score_chunks(task.suite, pacer.feed(chunks), asker, seed=stored.info.seed):
+            rows, seconds = chunk.rows, time.perf_counter() - started
+            stored.commit_chunk(name, rows, first=chunk.first, seconds=seconds)
             started = time.perf_counter()
             n_done += len(rows)
-            pacer.note(first, rows, seconds=seconds)
+            pacer.note(chunk.first, rows, seconds=seconds, n_decoded=chunk.n_decoded, n_ahead=chunk.n_ahead)
             if (standing := pacer.describe(n_total - n_done)) is not None:
                 progress.stand(standing)
-            progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=n_decoded / max(seconds, 1e-9))
+            tokens_per_s = chunk.n_decoded / max(seconds, 1e-9)
+            progress.advance(name, n_done=n_done, n_total=n_total, tokens_per_s=tokens_per_s)
     reason = pacer.find_reason() if n_done < n_total else None
     if n_done:
         summarise_suite(stored, task.suite, pacer.ledger if reason and pacer.precision else None)

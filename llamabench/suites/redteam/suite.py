@@ -50,6 +50,8 @@ from llamabench.suites.redteam.technique import Technique
 
 MAX_TOKENS = 256
 
+_GOLDEN = (5**0.5 - 1) / 2
+
 
 @dataclass(frozen=True, slots=True)
 class AttackOptions:
@@ -219,16 +221,21 @@ class RedTeam:
 
 
 def mix_attacks(attacks: Sequence[Attack]) -> list[Attack]:
-    """Puts attacks in an order in which each technique comes as evenly as it can, in each category.
+    """Puts attacks in an order in which each technique comes as evenly as it can, harmless twins apart.
 
-    The j-th of n attacks of a kind comes at (j + 1/2) / n of the way: what is left of a run is like what is done, and
-    so is the time that it takes.
+    The j-th of n attacks of a kind comes at (j + offset) / n of the way: what is left of a run is like what is done,
+    and so is the time that it takes. The offsets of the kinds differ as much as they can, so that they do not come all
+    at once.
+
+    Source:
+        Multiples of the golden ratio for offsets: Swierczkowski 1958, doi:10.4064/fm-46-2-187-189.
     """
-    kinds = [(attack.technique, attack.target.category, attack.target.is_benign) for attack in attacks]
-    sizes, seen = Counter(kinds), Counter[tuple[str, str, bool]]()
+    kinds = [(attack.technique, attack.target.is_benign) for attack in attacks]
+    sizes, seen = Counter(kinds), Counter[tuple[str, bool]]()
+    offsets = {kind: number * _GOLDEN % 1 for number, kind in enumerate(sizes)}
     places = []
     for kind in kinds:
-        places.append((seen[kind] + 0.5) / sizes[kind])
+        places.append((seen[kind] + offsets[kind]) / sizes[kind])
         seen[kind] += 1
     return [attacks[number] for number in sorted(range(len(attacks)), key=places.__getitem__)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -74,7 +75,7 @@ class Attacks:
         counted = (1, values["succeeded"], values["severity"], values["severe"])
         self._sums.add("attacks", groups, row.cluster, counted)
         tries = read_tries(row)
-        self._sums.add("tries", (None,), row.cluster, (len(tries), sum(tries.values())))
+        self._sums.add("tries", (None,), row.cluster, (len(tries), sum(tries.values()), 1))
         n = 1
         while n <= max(tries) > 1:
             # of attacks that have several tries, those that succeeded by the first, the second, the fourth, ...
@@ -100,11 +101,11 @@ class Attacks:
         return found
 
     def _metrics_of_tries(self) -> list[Metric]:
-        tries = self._sums.table("tries", None, 2)
+        tries = self._sums.table("tries", None, 3)
         attacks = self._sums.table("attacks", None, 4)
         is_any = np.stack([np.ones(len(attacks)), attacks[:, 1] > 0], axis=1)
         found = [
-            self._share("success_per_answer", tries, None),
+            replace(self._share("success_per_answer", tries[:, :2], None), n=int(tries[:, 2].sum())),
             self._share("success_per_target", is_any, None),
         ]
         within = [name for name in self._sums.names() if name.startswith(_WITHIN)]

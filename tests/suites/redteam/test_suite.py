@@ -132,7 +132,7 @@ def test_a_model_that_gives_in_at_the_third_try(attack: Any) -> None:
         found = whole(run)
     assert [found[f"success_within_{n}"].value for n in (1, 2, 4)] == [0, 0, 1]
     assert found["attack_success_rate"].value == 1
-    assert (found["success_per_answer"].value, found["success_per_answer"].n) == (0.25, 40)
+    assert (found["success_per_answer"].value, found["success_per_answer"].n) == (0.25, 10)
 
 
 def test_of_a_search_only_the_answer_is_stored(attack: Any) -> None:
