@@ -124,6 +124,7 @@ def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> 
 
     found, suite = find_model(model), RedTeam(attacks)
     behaviours, time_s, precision = (given.pop(name) for name in ("behaviours", "time_s", "precision"))
+    template = given.pop("chat_template")
     return RunOptions(
         model=found.path,
         suites=(suite.NAME if behaviours is None else f"{suite.NAME}:{behaviours}",),
@@ -131,7 +132,7 @@ def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> 
         seed=attacks.seed,
         resume=given.pop("resume"),
         use_chat=given.pop("chat"),
-        chat_template=read_template(given.pop("chat_template"), found),
+        chat_template=found.chat_template if template is None else read_template(template),
         is_demo=found.is_demo,
         watchdog_s=given.pop("watchdog_s"),
         overrides=read_overrides(given),
