@@ -85,7 +85,7 @@ def grade(item: Item, results: Sequence[Result], technique: Technique) -> ItemSc
 
 
 def _judge(target: AttackTarget, one: Try) -> _Judged:
-    verdict = judge_attack(target.text, one.prompt, one.answer) if one.is_of_substance else None
+    verdict = judge_attack(target.text, one.prompt, one.answer, is_harmful=True) if one.is_of_substance else None
     if verdict is None or target.is_benign:
         return _Judged(one, verdict, None)
     if verdict.outcome not in SUCCESSES:
