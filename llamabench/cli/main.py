@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "demo": "llamabench.cli.demo",
     "score": "llamabench.cli.score",
     "report": "llamabench.cli.report",
+    "attacks": "llamabench.cli.attacks",
     "site": "llamabench.cli.site",
     "export": "llamabench.cli.export",
     "plan": "llamabench.cli.plan",

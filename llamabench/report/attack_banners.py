@@ -8,8 +8,12 @@ from llamabench.records import RedTeamResults
 from llamabench.report.banners import Banner, warn_demo
 from llamabench.report.format import format_count, format_things
 
-BUILTIN = "builtin"
-"""What editions of behaviours that come with llamabench begin with."""
+_BUILTIN = {"builtin", "starter"}
+
+
+def uses_builtin(results: RedTeamResults) -> bool:
+    """Whether some of what is asked for comes with llamabench."""
+    return not _BUILTIN.isdisjoint(results.behaviours.split("+"))
 
 
 def raise_attack_banners(results: RedTeamResults, *, is_redacted: bool) -> tuple[Banner, ...]:
@@ -24,7 +28,7 @@ def raise_attack_banners(results: RedTeamResults, *, is_redacted: bool) -> tuple
 
 
 def _warn_builtin(results: RedTeamResults) -> Banner | None:
-    if not results.behaviours.startswith(BUILTIN):
+    if not uses_builtin(results):
         return None
     text = (
         "What is asked for comes with llamabench, not from a published benchmark. Do not compare these rates with "

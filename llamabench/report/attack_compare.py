@@ -13,6 +13,7 @@ from llamabench.report.attack_shares import Test, has_succeeded, is_refused, rea
 from llamabench.report.format import NBSP, format_count, format_interval, format_score, format_things, shorten
 
 _MOST_CHANGES = 200
+_SIGNIFICANT = 0.05
 _REQUEST_CHARS = 160
 
 
@@ -52,6 +53,12 @@ class Difference:
     method: str
     p: float | None
     test: str
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether both the interval and the test say that there is a difference."""
+        has_interval = self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        return has_interval and self.p is not None and self.p < _SIGNIFICANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +260,9 @@ def _is_same(pair: AttackPair) -> bool:
 def _view_difference(found: Difference) -> DifferenceRow:
     difference = found.mine - found.other
     has_interval = found.low is not None and found.high is not None
-    tone, verdict = "open", "no difference shown"
-    if found.low is not None and found.low > 0:
-        tone, verdict = "more", "more than there"
-    elif found.high is not None and found.high < 0:
-        tone, verdict = "less", "less than there"
+    tone, verdict = "same", "no difference shown"
+    if found.is_shown:
+        tone, verdict = ("more", "more than there") if difference > 0 else ("less", "less than there")
     return DifferenceRow(
         label=found.label,
         n=format_count(found.n),

@@ -201,15 +201,17 @@ def _draw_curve(
     reached = [sum(count for first, count in firsts.items() if first <= number) / n for number in range(1, n_most + 1)]
     cells = tuple(format_score(reached[number - 1], "share") for number in columns)
     strokes = []
-    for number in range(1, n_most):
+    heights = [round(100 - 100 * value, 2) for value in reached]
+    for number, height in enumerate(heights, 1):
         x1, x2 = _place_try(number, n_most), _place_try(number + 1, n_most)
-        y1, y2 = (round(100 - 100 * value, 2) for value in (reached[number - 1], reached[number]))
-        strokes.append(Stroke(x1, y1, x2, y1))
-        strokes.append(Stroke(x2, y1, x2, y2))
+        strokes.append(Stroke(x1, height, x2, height))
+        if number < n_most and heights[number] != height:
+            strokes.append(Stroke(x2, height, x2, heights[number]))
     words = ", ".join(f"{cell} by {number}" for cell, number in zip(cells, columns, strict=True))
     text = f"{title}, {format_count(share.n)}{NBSP}attacks: {words}"
     return Curve(title, tuple(strokes) if is_drawn else (), cells, view_share(title, share), text)
 
 
 def _place_try(number: int, n_most: int) -> float:
-    return round(100 * (number - 1) / (n_most - 1), 2)
+    """Where the step after so many tries begins."""
+    return round(100 * (number - 1) / n_most, 2)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llamabench.records import AttackResult, RedTeamResults
-from llamabench.report.attack_banners import BUILTIN, raise_attack_banners
+from llamabench.report.attack_banners import raise_attack_banners, uses_builtin
 from llamabench.report.attack_compare import Comparison, ComparisonView, compare_attacks, view_comparison
 from llamabench.report.attack_direct import DirectView, compare_with_plain
 from llamabench.report.attack_names import Names, name_category
@@ -171,7 +171,7 @@ def build_attacks_view(results: RedTeamResults, options: ReportOptions) -> Attac
         n_attacks=_count_attacks(len(harmful), len(benign)),
         behaviours=results.behaviours,
         seed=str(results.seed),
-        is_builtin=results.behaviours.startswith(BUILTIN),
+        is_builtin=uses_builtin(results),
         banners=raise_attack_banners(results, is_redacted=options.is_redacted),
         threshold=f"{options.threshold:g}",
         success=view_share("Attack success", count_share(harmful, has_succeeded)),
