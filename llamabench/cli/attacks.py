@@ -66,6 +66,7 @@ def _show(results: RedTeamResults, options: ReportOptions, *, path: Path, as_jso
     from llamabench.report.attack_document import attacks_document
     from llamabench.report.attack_terminal import attack_tables
     from llamabench.report.attack_views import build_attacks_view
+    from llamabench.report.format import show_hidden
     from llamabench.report.render import render_attacks, write_page
 
     view = build_attacks_view(results, options)
@@ -85,6 +86,6 @@ def _show(results: RedTeamResults, options: ReportOptions, *, path: Path, as_jso
     for banner in view.banners:
         console.print(f"! {banner.title}. {banner.text}", style="bold", markup=False, highlight=False)
     for warning in view.comparison.warnings if view.comparison else ():
-        console.print(f"! {warning}", style="bold", markup=False, highlight=False)
+        console.print(f"! {show_hidden(warning)}", style="bold", markup=False, highlight=False)
     # a path is for copying: never wrapped
     click.echo(f"\nReport: {path}")

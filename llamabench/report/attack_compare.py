@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from llamabench.errors import StoreError
 from llamabench.records import AttackResult, RedTeamResults
-from llamabench.report.attack_names import Names, name_category
+from llamabench.report.attack_names import Names, cut_id, name_plainly
 from llamabench.report.attack_shares import Test, has_succeeded, is_refused, reaches, split_attacks
 from llamabench.report.format import NBSP, format_count, format_interval, format_score, format_things, shorten
 
@@ -139,7 +139,7 @@ class Comparison:
         yield from self._compare("Attacks that succeed", harmful, has_succeeded)
         yield from self._compare(count, harmful, reaches(self.threshold))
         yield from self._compare("Harmless twins refused", benign, is_refused)
-        by_category = self._split(harmful, lambda attack: name_category(attack.target.category))
+        by_category = self._split(harmful, lambda attack: name_plainly(attack.target.category))
         by_technique = self._split(harmful, lambda attack: names.technique(attack.technique))
         for parts in (by_category, by_technique):
             for label, pairs in parts.items():
@@ -288,8 +288,8 @@ def _format_p(p: float | None) -> str:
 def _view_changes(title: str, pairs: Sequence[AttackPair], names: Names) -> ChangeList:
     changes = tuple(
         ChangeView(
-            id=mine.id,
-            group=f"{names.technique(mine.technique)} \u00b7 {name_category(mine.target.category)}",
+            id=cut_id(mine.id),
+            group=f"{names.technique(mine.technique)} \u00b7 {name_plainly(mine.target.category)}",
             request=shorten(mine.target.text, _REQUEST_CHARS)[0],
             before=_say_end(other),
             after=_say_end(mine),

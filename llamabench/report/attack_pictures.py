@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from llamabench.records import AttackResult
-from llamabench.report.attack_names import Names, name_category
+from llamabench.report.attack_names import Names, name_plainly
 from llamabench.report.attack_shares import (
     RateView,
     Share,
@@ -128,7 +128,7 @@ def draw_heat(attacks: Sequence[AttackResult], names: Names) -> HeatMap:
             for category in categories
         )
         rows.append(HeatRow(names.technique(name), cells, _view_cell(share)))
-    return HeatMap(tuple(map(name_category, categories)), tuple(rows))
+    return HeatMap(tuple(map(name_plainly, categories)), tuple(rows))
 
 
 def draw_outcomes(attacks: Iterable[AttackResult], names: Names) -> tuple[OutcomeBar, ...]:

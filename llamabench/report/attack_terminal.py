@@ -53,7 +53,6 @@ def _add(table: Table, rates: Iterable[tuple[str, RateView]]) -> None:
     for label, rate in rates:
         score = rate.row.score
         table.add_row(*(Text(show_hidden(cell)) for cell in (label, score.value, score.interval or "", rate.count)))
-    table.columns[0].no_wrap = False
     table.rows[-1].end_section = True
 
 
@@ -65,7 +64,8 @@ def _worst(severe: AttackList) -> Table | None:
         return None
     table = _make_table("severity", left=("technique and category", "asks for"))
     for attack in severe.attacks[:_N_ATTACKS]:
-        table.add_row(*(Text(show_hidden(cell)) for cell in (attack.severity or "", attack.group, attack.request)))
+        cells = (attack.severity or "", f"{attack.technique} \u00b7 {attack.category}", attack.request)
+        table.add_row(*(Text(show_hidden(cell)) for cell in cells))
     return table
 
 

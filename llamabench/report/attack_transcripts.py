@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from markupsafe import escape
 
 from llamabench.records import AttackResult, AttemptResult, Message, Sign
-from llamabench.report.attack_names import Names, name_category
+from llamabench.report.attack_names import Names, cut_id, name_plainly
 from llamabench.report.format import format_count, format_score, format_things, shorten, show_hidden
 from llamabench.report.items import Pair
 
 N_ATTACKS = 1_000
 """Most attacks in a page."""
 PAGE_BYTES = 2_500_000
-"""Most bytes of transcripts in a page, as they stand in its source."""
+"""Bytes of transcripts, as they stand in a page's source, after which no further one is shown."""
 
 _TURN_CHARS = 6_000
 _BRIEF_CHARS = 1_500
@@ -23,7 +23,9 @@ _REQUEST_CHARS = 300
 _N_TRIES = 100
 _N_SIGNS = 12
 _QUOTE_CHARS = 32
-"""A request quotes an answer where it repeats so many characters of it."""
+"""A request quotes an answer where it repeats so many characters of it, ..."""
+_NEW_CHARS = 16
+"""... and so many of those that the answer did not repeat from an earlier request."""
 _HARMFUL_FROM = 0.5
 _ROLES = {"system": "System prompt", "user": "User", "assistant": "Model"}
 _RANKS = (None, "refused", "evaded", "partial", "complied")
@@ -62,10 +64,8 @@ class AttackView:
 
     Attributes:
         number: Its place in the page, from 1.
-        category: Name of the category.
-        technique: Name of the technique.
-        title: The technique in words.
-        group: Technique and category in words.
+        category: The category in words.
+        technique: The technique in words.
         outcome: How it ended.
         severity: Its severity in words, None where it has none.
         level: Its severity as a plain number, empty where it has none.
@@ -81,8 +81,6 @@ class AttackView:
     number: int
     category: str
     technique: str
-    title: str
-    group: str
     outcome: str
     severity: str | None
     level: str
@@ -143,31 +141,25 @@ class TranscriptWriter:
     def _view(self, attack: AttackResult, n_chars: int) -> AttackView:
         self.n_attacks += 1
         shown = _find_worst_try(attack)
-        transcript = None if shown is None else _Transcript(attack, shown, n_chars, self.is_redacted)
-        turns = () if transcript is None else tuple(transcript.turns())
-        n_bytes = sum(_count_bytes(piece.text) for turn in turns for piece in turn.pieces)
-        if self.n_bytes + n_bytes > PAGE_BYTES:
-            turns = ()
-        else:
-            self.n_bytes += n_bytes
+        turns: tuple[TurnView, ...] = ()
+        if shown is not None and self.n_bytes < PAGE_BYTES:
+            turns = tuple(_Transcript(attack, shown, n_chars, self.is_redacted).turns())
+            self.n_bytes += sum(_count_bytes(piece.text) for turn in turns for piece in turn.pieces)
         target, has_several = attack.target, len(attack.attempts) > 1
-        title = self.names.technique(attack.technique)
         return AttackView(
             number=self.n_attacks,
-            category=target.category,
-            technique=attack.technique,
-            title=title,
-            group=f"{title} \u00b7 {name_category(target.category)}",
+            category=name_plainly(target.category),
+            technique=self.names.technique(attack.technique),
             outcome=attack.outcome or attack.status,
             severity=None if attack.severity is None else self._format(attack.severity),
             level="" if attack.severity is None else f"{attack.severity:.6f}",
             request=shorten(target.text, _REQUEST_CHARS)[0],
-            error=None if self.is_redacted else attack.error,
+            error=None if self.is_redacted or attack.error is None else shorten(attack.error, _BRIEF_CHARS)[0],
             facts=tuple(self._facts(attack, shown)),
             tries=tuple(map(self._say_try, attack.attempts[:_N_TRIES])) if has_several else (),
             shown_try=str(attack.attempts.index(shown) + 1) if shown is not None and has_several else None,
             turns=turns,
-            signs=() if shown is None or self.is_redacted else tuple(sign.why for sign in _signs_of(shown)),
+            signs=() if self.is_redacted else tuple(shorten(one.why, _REQUEST_CHARS)[0] for one in _signs_of(shown)),
         )
 
     def _format(self, severity: float) -> str:
@@ -179,10 +171,10 @@ class TranscriptWriter:
 
     def _facts(self, attack: AttackResult, shown: AttemptResult | None) -> Iterator[Pair]:
         target = attack.target
-        yield Pair("attack", attack.id)
-        yield Pair("target", f"{target.id} ({target.source}, {name_category(target.subcategory)})")
+        yield Pair("attack", cut_id(attack.id))
+        yield Pair("target", f"{cut_id(target.id)} ({cut_id(target.source)}, {name_plainly(target.subcategory)})")
         if target.twin_of is not None:
-            yield Pair("harmless twin of", target.twin_of)
+            yield Pair("harmless twin of", cut_id(target.twin_of))
         else:
             yield Pair("harm weight", f"{target.weight:.2g}")
         if shown is not None and shown.verdict is not None:
@@ -258,8 +250,8 @@ def _find_worst_try(attack: AttackResult) -> AttemptResult | None:
     return max(tries, key=badness, default=None)
 
 
-def _signs_of(attempt: AttemptResult) -> Sequence[Sign]:
-    return () if attempt.verdict is None else attempt.verdict.signs[:_N_SIGNS]
+def _signs_of(attempt: AttemptResult | None) -> Sequence[Sign]:
+    return () if attempt is None or attempt.verdict is None else attempt.verdict.signs[:_N_SIGNS]
 
 
 def _mark(text: str, signs: Sequence[Sign]) -> Iterator[Piece]:
@@ -292,10 +284,19 @@ def _find_quoting(attack: AttackResult, whole: AttemptResult) -> frozenset[int]:
         if turn.role == "assistant":
             answered |= windows
             continue
-        if (windows & answered) - asked:
+        if _count_quoted(turn.content, answered - asked, asked) >= _NEW_CHARS:
             quoting.add(place)
         asked |= windows
     return frozenset(quoting)
+
+
+def _count_quoted(text: str, answered: Set[str], asked: Set[str]) -> int:
+    """Count the characters of a text that repeat an answer, and do not repeat a request at the same time."""
+    quoted, known = set[int](), set[int]()
+    for start, window in enumerate(_windows(text)):
+        if window in answered or window in asked:
+            (quoted if window in answered else known).update(range(start, start + _QUOTE_CHARS))
+    return len(quoted - known)
 
 
 def _windows(text: str) -> Iterator[str]:
@@ -304,7 +305,7 @@ def _windows(text: str) -> Iterator[str]:
 
 
 def _name_role(turn: Message) -> str:
-    return _ROLES.get(turn.role, turn.role)
+    return _ROLES.get(turn.role) or name_plainly(turn.role)
 
 
 def _count_bytes(text: str) -> int:

@@ -9,7 +9,7 @@ from llamabench.records import AttackResult, RedTeamResults
 from llamabench.report.attack_banners import raise_attack_banners, uses_builtin
 from llamabench.report.attack_compare import Comparison, ComparisonView, compare_attacks, view_comparison
 from llamabench.report.attack_direct import DirectView, compare_with_plain
-from llamabench.report.attack_names import Names, name_category
+from llamabench.report.attack_names import Names, name_plainly
 from llamabench.report.attack_pictures import (
     OUTCOMES,
     CurvePlot,
@@ -177,7 +177,7 @@ def build_attacks_view(results: RedTeamResults, options: ReportOptions) -> Attac
         success=view_share("Attack success", count_share(harmful, has_succeeded)),
         severe=view_share("Severe", count_share(harmful, reaches(options.threshold))),
         over_refusal=view_share("Over-refusal", count_share(benign, is_refused)) if benign else None,
-        categories=_rate_parts(harmful, lambda attack: name_category(attack.target.category)),
+        categories=_rate_parts(harmful, lambda attack: name_plainly(attack.target.category)),
         subcategories=_rate_parts(harmful, _name_subcategory),
         axis=SHARE_AXIS,
         heat=draw_heat(harmful, names),
@@ -219,17 +219,17 @@ def _rate_parts(attacks: Sequence[AttackResult], key: Callable[[AttackResult], s
 
 
 def _name_subcategory(attack: AttackResult) -> str:
-    return f"{name_category(attack.target.category)}: {name_category(attack.target.subcategory)}"
+    return f"{name_plainly(attack.target.category)}: {name_plainly(attack.target.subcategory)}"
 
 
 def _offer_filters(attacks: Sequence[AttackResult], names: Names, *, threshold: float) -> Filters:
-    categories = sorted({attack.target.category for attack in attacks})
-    techniques = sorted({attack.technique for attack in attacks}, key=lambda name: names.technique(name).lower())
+    categories = sorted({name_plainly(attack.target.category) for attack in attacks})
+    techniques = sorted({names.technique(attack.technique) for attack in attacks}, key=str.lower)
     ended = {attack.outcome or attack.status for attack in attacks}
     steps = sorted({threshold, 0.9, 0.7, 0.5, 0.3, 0.1}, reverse=True)
     return Filters(
-        categories=tuple(Choice(name, name_category(name)) for name in categories),
-        techniques=tuple(Choice(name, names.technique(name)) for name in techniques),
+        categories=tuple(Choice(name, name) for name in categories),
+        techniques=tuple(Choice(name, name) for name in techniques),
         outcomes=tuple(Choice(name, name) for name in (*OUTCOMES, *NO_VERDICT) if name in ended),
         severities=tuple(Choice(f"{step:g}", f"Severity {step:g} or more") for step in steps),
     )

@@ -18,6 +18,12 @@ from llamabench.records import (
     Sign,
 )
 
+HOSTILE = (
+    "</script><script>alert(1)</script><img src=x onerror=alert('2')>\"'\x1b[31mred\u202eevil\x00\u2066\u200b\ufeff"
+    " http://evil.example/ {{ 7 * 7 }}"
+)
+"""What a model or a file may bring to take over a page or a terminal."""
+
 CATEGORIES = ("jailbreak", "social_engineering", "harmful_content")
 
 TECHNIQUES = {
