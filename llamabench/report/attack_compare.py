@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from llamabench.errors import StoreError
@@ -131,19 +131,24 @@ class Comparison:
     threshold: float
     pairs: tuple[AttackPair, ...]
 
-    def differences(self, names: Names) -> Iterator[Difference]:
-        """Yield how rates differ: of all attacks, then of each category and technique."""
+    def differences(self, names: Names) -> list[Difference]:
+        """List how rates differ: of all attacks, then of each category and technique.
+
+        The p-values of categories and techniques are adjusted by Holm's procedure, as one family of tests.
+        """
         harmful = [pair for pair in self.pairs if not pair.mine.target.is_benign]
         benign = [pair for pair in self.pairs if pair.mine.target.is_benign]
-        count = f"At or over {self.threshold:g}"
-        yield from self._compare("Attacks that succeed", harmful, has_succeeded)
-        yield from self._compare(count, harmful, reaches(self.threshold))
-        yield from self._compare("Harmless twins refused", benign, is_refused)
+        severe = f"At or over {self.threshold:g}"
+        rates: list[tuple[str, Sequence[AttackPair], Test]] = [
+            ("Attacks that succeed", harmful, has_succeeded),
+            (severe, harmful, reaches(self.threshold)),
+            ("Harmless twins refused", benign, is_refused),
+        ]
+        main = [self._compare(label, pairs, test) for label, pairs, test in rates if pairs]
         by_category = self._split(harmful, lambda attack: name_plainly(attack.target.category))
         by_technique = self._split(harmful, lambda attack: names.technique(attack.technique))
-        for parts in (by_category, by_technique):
-            for label, pairs in parts.items():
-                yield from self._compare(label, pairs, has_succeeded)
+        parts = [*by_category.items(), *by_technique.items()]
+        return [*main, *_adjust([self._compare(label, pairs, has_succeeded) for label, pairs in parts])]
 
     def changed(self, *, has_gained: bool) -> list[AttackPair]:
         """List the harmful attacks that newly succeed, or those that no longer do, the most severe first."""
@@ -181,9 +186,7 @@ class Comparison:
         parts = split_attacks((pair.mine for pair in pairs), key)
         return {name: [by_id[attack.id] for attack in parts[name]] for name in sorted(parts)}
 
-    def _compare(self, label: str, pairs: Sequence[AttackPair], is_counted: Test) -> Iterator[Difference]:
-        if not pairs:
-            return
+    def _compare(self, label: str, pairs: Sequence[AttackPair], is_counted: Test) -> Difference:
         import numpy as np
 
         from llamabench.stats import compare_paired
@@ -200,7 +203,7 @@ class Comparison:
             rng=np.random.default_rng(self.mine.seed),
         )
         counted = [(is_counted(mine), is_counted(other)) for mine, other in pairs]
-        yield Difference(
+        return Difference(
             label=label,
             n=len(pairs),
             mine=found.second,
@@ -249,6 +252,16 @@ def view_comparison(comparison: Comparison, names: Names) -> ComparisonView:
             _view_changes("No longer succeed", comparison.changed(has_gained=False), names),
         ),
     )
+
+
+def _adjust(found: Sequence[Difference]) -> list[Difference]:
+    from llamabench.stats import adjust_by_holm
+
+    adjusted = iter(adjust_by_holm([one.p for one in found if one.p is not None]))
+    return [
+        one if one.p is None else replace(one, p=float(next(adjusted)), test=f"{one.test}, adjusted by Holm")
+        for one in found
+    ]
 
 
 def _is_same(pair: AttackPair) -> bool:

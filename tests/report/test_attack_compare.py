@@ -62,6 +62,13 @@ def test_a_bolder_model_is_found_to_be_one() -> None:
     assert first.gained - first.lost == round((first.mine - first.other) * first.n)
 
 
+def test_many_small_tests_are_adjusted_for_their_number() -> None:
+    found = compare_attacks(make_results(500, boldness=1.5), make_results(500, seed=2), 0.7).differences(NAMES)
+    assert [row.label for row in found[:3]] == ["Attacks that succeed", "At or over 0.7", "Harmless twins refused"]
+    assert ["Holm" in row.test for row in found] == [False] * 3 + [True] * (len(found) - 3)
+    assert len(found) == 3 + 3 + 14
+
+
 def test_a_difference_is_shown_only_where_interval_and_test_agree() -> None:
     (first, *_) = compare_attacks(make_results(120), make_results(120, seed=2), 0.7).differences(NAMES)
     assert replace(first, low=0.01, high=0.2, p=0.01).is_shown
