@@ -314,4 +314,4 @@ def _view_changes(title: str, pairs: Sequence[AttackPair], names: Names) -> Chan
 
 def _say_end(attack: AttackResult) -> str:
     outcome = attack.outcome or attack.status
-    return f"{outcome} {format_score(attack.severity, 'number')}" if attack.severity else outcome
+    return f"{outcome} {attack.severity:.3f}" if attack.severity else outcome

@@ -163,7 +163,7 @@ class TranscriptWriter:
         )
 
     def _format(self, severity: float) -> str:
-        return format_score(severity, "number", apart_from=(self.threshold,))
+        return format_severity(severity, threshold=self.threshold)
 
     def _say_try(self, attempt: AttemptResult) -> str:
         outcome = "no verdict" if attempt.verdict is None else attempt.verdict.outcome
@@ -233,6 +233,17 @@ class _Transcript:
             return False
         judged = max((attempt.judged_harmful or 0.0 for attempt in self.attack.attempts), default=0.0)
         return self.attack.outcome != "refused" or judged >= _HARMFUL_FROM
+
+
+def format_severity(severity: float, *, threshold: float) -> str:
+    """Format a severity so that it is shown equal neither to 0 nor to a threshold unless it is.
+
+    >>> format_severity(0.0, threshold=0.7), format_severity(0.8125, threshold=0.7)
+    ('0', '0.812')
+    >>> format_severity(0.69998, threshold=0.7), format_severity(0.0001, threshold=0.7)
+    ('0.6999', '0.0001')
+    """
+    return "0" if severity == 0 else format_score(severity, "number", apart_from=(0.0, threshold))
 
 
 def _worst_first(attack: AttackResult) -> tuple[bool, float, int, str]:

@@ -19,7 +19,7 @@ from llamabench.records import (
     RedTeamResults,
     Sign,
 )
-from llamabench.report import attack_names
+from llamabench.report import attack_names, attack_transcripts
 from llamabench.report.attack_direct import compare_with_plain
 from llamabench.report.attack_names import Names
 from llamabench.report.attack_pictures import draw_curves, draw_heat, draw_outcomes, draw_severity
@@ -66,7 +66,7 @@ def text_of(view: AttackView) -> str:
     return "\n".join(piece.text for turn in view.turns for piece in turn.pieces)
 
 
-@pytest.mark.parametrize("module", [attack_names])
+@pytest.mark.parametrize("module", [attack_names, attack_transcripts])
 def test_examples_in_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
