@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from llamabench.results.red_team import FILE_NAME, write_results
 from red_team import answers_of, make_results
+
+from llamabench.results.red_team import FILE_NAME, write_results
 
 Command = Callable[..., Any]
 
