@@ -172,6 +172,7 @@ class RedTeamResults:
         judge: Title of the judge, None where none was asked.
         metrics: The scores.
         attacks: The attacks, in order; harmless twins among them.
+        is_demo: Whether the model is the untrained demo model.
     """
 
     run_id: str
@@ -189,3 +190,4 @@ class RedTeamResults:
     judge: str | None
     metrics: tuple[Metric, ...]
     attacks: tuple[AttackResult, ...]
+    is_demo: bool = False
