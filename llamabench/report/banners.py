@@ -31,7 +31,7 @@ class SuiteState:
 def raise_banners(info: RunInfo, suites: Sequence[SuiteState], *, is_finished: bool) -> tuple[Banner, ...]:
     """Say what limits a run's numbers, the worst first."""
     banners = (
-        _warn_demo(info),
+        warn_demo(is_demo=info.is_demo),
         None if is_finished else _warn_unfinished(suites),
         _warn_starter(suites),
         _warn_ended(info, suites),
@@ -42,12 +42,13 @@ def raise_banners(info: RunInfo, suites: Sequence[SuiteState], *, is_finished: b
     return tuple(banner for banner in banners if banner is not None)
 
 
-def _warn_demo(info: RunInfo) -> Banner | None:
+def warn_demo(*, is_demo: bool) -> Banner | None:
+    """Say that a model was never trained, where that is so."""
     text = (
         "This model has random weights and was never trained: these numbers show that the program works, "
         "they say nothing about any real model."
     )
-    return Banner("stop", "Demo model", text) if info.is_demo else None
+    return Banner("stop", "Demo model", text) if is_demo else None
 
 
 def _warn_unfinished(suites: Sequence[SuiteState]) -> Banner:

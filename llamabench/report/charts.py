@@ -56,7 +56,7 @@ class Mark:
 class Segment:
     """One part of an outcome bar, `x` and `width` in per cent."""
 
-    outcome: OutcomeKind
+    outcome: str
     n: int
     x: float
     width: float
@@ -116,8 +116,17 @@ def place_metric(metric: Metric, axis: Axis, *, chance: float | None) -> Mark | 
 def stack_outcomes(counts: Mapping[OutcomeKind, int], n_missing: int = 0) -> tuple[Segment, ...]:
     """Lay the outcomes of a suite's items end to end; what is left of 100 per cent are the items still missing."""
     kinds: Sequence[OutcomeKind] = ("scored", "unparsed", "errored")
-    total = sum(counts.get(kind, 0) for kind in kinds) + n_missing
-    present = [(kind, counts.get(kind, 0)) for kind in kinds if counts.get(kind, 0)]
+    return stack_parts([(kind, counts.get(kind, 0)) for kind in kinds], n_missing)
+
+
+def stack_parts(parts: Sequence[tuple[str, int]], n_missing: int = 0) -> tuple[Segment, ...]:
+    """Lay named counts end to end; none of those that are not 0 vanishes.
+
+    >>> [(part.outcome, part.x, part.width) for part in stack_parts([("yes", 30), ("maybe", 0), ("no", 10)])]
+    [('yes', 0.0, 75.0), ('no', 75.0, 25.0)]
+    """
+    present = [(kind, n) for kind, n in parts if n]
+    total = sum(n for _, n in present) + n_missing
     widths = [max(n / total * 100, _LEAST_WIDTH) for _, n in present]
     room = 100.0 if not n_missing else max(100 - n_missing / total * 100, _LEAST_WIDTH * len(present))
     shrink = min(1.0, room / sum(widths)) if widths else 1.0

@@ -47,9 +47,13 @@ PICTURED = {"realtoxicity": Pictured("max_toxicity", "Prompts by the most toxic 
 
 def draw_histogram(rows: Iterable[ItemRow], pictured: Pictured) -> Histogram | None:
     """Count the items in bins of equal width; None where no item has the value."""
-    counts = Counter(
-        min(int(row.values[pictured.value] * N_BINS), N_BINS - 1) for row in rows if pictured.value in row.values
-    )
+    values = (row.values[pictured.value] for row in rows if pictured.value in row.values)
+    return count_in_bins(values, pictured, SHARE_AXIS)
+
+
+def count_in_bins(values: Iterable[float], pictured: Pictured, axis: Axis) -> Histogram | None:
+    """Count values from 0 to 1 in bins of equal width; None where there are none."""
+    counts = Counter(min(int(value * N_BINS), N_BINS - 1) for value in values)
     if not counts:
         return None
     highest = max(counts.values())
@@ -58,4 +62,4 @@ def draw_histogram(rows: Iterable[ItemRow], pictured: Pictured) -> Histogram | N
         for i, n in sorted(counts.items())
     )
     title = f"{pictured.title} ({format_count(counts.total())})"
-    return Histogram(title, bars, SHARE_AXIS, 100 * pictured.threshold)
+    return Histogram(title, bars, axis, 100 * pictured.threshold)

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llamabench import __version__
+from llamabench.report.attack_views import AttacksView
 from llamabench.report.format import show_hidden
 from llamabench.report.site_views import SiteView
 from llamabench.report.views import RunReader, ScoreView, SuiteText, build_score_view
@@ -24,8 +25,13 @@ def render_score(view: ScoreView) -> str:
     return _environment().get_template("score.html").render(view=view)
 
 
+def render_attacks(view: AttacksView) -> str:
+    """Render a report of attacks."""
+    return _environment().get_template("attack.html").render(view=view)
+
+
 def write_score_report(run: RunReader, path: Path, *, suites: Mapping[str, SuiteText]) -> None:
-    """Write a run's score report; a reader of `path` sees the old file or the new one, never half of one.
+    """Write a run's score report.
 
     Args:
         run: The run to report.
@@ -52,7 +58,11 @@ def write_site(view: SiteView, folder: Path) -> Path:
 
 
 def write_page(page: str, path: Path) -> None:
-    """Write a page; a reader of `path` sees the old file or the new one, never half of one."""
+    """Write a page; a reader of `path` sees the old file or the new one, never half of one.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -1,58 +1,16 @@
 from __future__ import annotations
 
-import base64
-import difflib
-import hashlib
-import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import HIDDEN, Page, check_golden, check_policy, check_reading, check_requests
 from rich.console import Console
 
 from llamabench.report.render import render_score, write_score_report
 from llamabench.report.terminal import scores_table
 from llamabench.report.views import build_score_view
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "score.html"
-VOID = {"meta", "link", "input", "br", "hr", "img", "line", "rect", "circle"}
-HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-
-
-class Page(HTMLParser):
-    """Reads a page, and fails where its elements do not nest."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.raw: dict[str, list[str]] = {"style": [], "script": []}
-        self.ids: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = [name for name, _ in attrs]
-        assert len(names) == len(set(names)), f"<{tag}> repeats an attribute"
-        self.elements.append((tag, dict(attrs)))
-        if "id" in names:
-            self.ids.append(dict(attrs)["id"] or "")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing at {self.getpos()}"
-        assert self.open.pop() == tag, f"</{tag}> closes another element at {self.getpos()}"
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in self.raw:
-            self.raw[self.open[-1]].append(data)
 
 
 @pytest.fixture
@@ -65,12 +23,6 @@ def hostile_page(hostile_run: Any, suites: Any) -> str:
     return render_score(build_score_view(hostile_run, suites))
 
 
-def _policy(page: Page) -> str:
-    metas = [attrs for tag, attrs in page.elements if tag == "meta" and "http-equiv" in attrs]
-    assert len(metas) == 1
-    return metas[0]["content"] or ""
-
-
 def test_the_page_is_well_formed(page: str) -> None:
     parsed = Page(page)
     assert page.startswith("<!doctype html>")
@@ -80,31 +32,12 @@ def test_the_page_is_well_formed(page: str) -> None:
 
 
 def test_the_policy_allows_the_inline_style_and_script_by_hash_and_nothing_else(page: str) -> None:
-    parsed = Page(page)
-    policy = _policy(parsed)
-    assert policy.startswith("default-src 'none'; ")
-    assert "unsafe" not in policy
-    for kind in ("style", "script"):
-        text = "".join(parsed.raw[kind])
-        assert page.count(f"<{kind}") == 1
-        assert f"<{kind}>{text}</{kind}>" in page
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert f"{kind}-src 'sha256-{digest}'" in policy
+    check_policy(page)
 
 
 @pytest.mark.parametrize("kind", ["page", "hostile_page"])
 def test_nothing_is_requested_styled_or_handled_inline(kind: str, request: pytest.FixtureRequest) -> None:
-    parsed = Page(request.getfixturevalue(kind))
-    assert {tag for tag, _ in parsed.elements}.isdisjoint(
-        {"link", "img", "iframe", "object", "embed", "base", "form", "use"}
-    )
-    for tag, attrs in parsed.elements:
-        assert "style" not in attrs
-        assert "src" not in attrs
-        assert not [name for name in attrs if name.startswith("on")], tag
-        assert (attrs.get("href") or "#").startswith("#")
-    assert "url(" not in "".join(parsed.raw["style"])
-    assert "@import" not in "".join(parsed.raw["style"])
+    check_requests(request.getfixturevalue(kind))
 
 
 def test_hostile_text_appears_escaped_and_with_nothing_hidden(hostile_page: str, page: str) -> None:
@@ -129,14 +62,7 @@ def test_a_large_run_makes_a_small_page(big_run: Any, suites: Any) -> None:
 
 
 def test_every_picture_and_table_can_be_read_without_seeing_it(page: str) -> None:
-    parsed = Page(page)
-    pictures = [attrs for tag, attrs in parsed.elements if tag == "svg"]
-    assert pictures
-    for attrs in pictures:
-        assert attrs.get("aria-hidden") == "true" or (attrs.get("role") == "img" and attrs.get("aria-label"))
-    assert all(attrs.get("scope") in {"col", "row"} for tag, attrs in parsed.elements if tag == "th")
-    fields = [attrs for tag, attrs in parsed.elements if tag in {"input", "select"}]
-    assert all(attrs.get("aria-label") for attrs in fields)
+    check_reading(page)
 
 
 def test_the_page_reads_without_its_script(page: str) -> None:
@@ -180,21 +106,8 @@ def test_a_report_that_cannot_be_made_leaves_the_old_one(run: Any, suites: Any, 
     assert [file.name for file in tmp_path.iterdir()] == ["score.html"]
 
 
-def _scrub(page: str) -> str:
-    page = re.sub(r"llamabench \d+\.\d+\S*?(?=\.? This)", "llamabench VERSION", page)
-    page = re.sub(r"<dt>llamabench</dt><dd class=\"text\">[^<]*", '<dt>llamabench</dt><dd class="text">VERSION', page)
-    page = re.sub(r"\d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d( UTC([+-]\d\d:\d\d)?)?", "TIME", page)
-    return re.sub(r"sha256-[A-Za-z0-9+/=]+", "sha256-HASH", page)
-
-
 def test_the_page_is_as_it_was(page: str, request: pytest.FixtureRequest) -> None:
-    scrubbed = _scrub(page)
-    if request.config.getoption("--update-golden", default=False):
-        GOLDEN.write_text(scrubbed, encoding="utf-8")
-    assert GOLDEN.is_file(), "tests/golden/score.html is missing: pytest tests/report --update-golden writes it"
-    golden = GOLDEN.read_text(encoding="utf-8")
-    changes = list(difflib.unified_diff(golden.splitlines(), scrubbed.splitlines(), "golden", "now", lineterm="", n=1))
-    assert not changes, "\n".join(changes[:60])
+    check_golden(page, "score.html", update=request.config.getoption("--update-golden", default=False))
 
 
 def test_the_terminal_shows_the_same_numbers_and_no_escape_of_a_model(hostile_run: Any, suites: Any) -> None:

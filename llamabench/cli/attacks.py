@@ -1,0 +1,91 @@
+"""`llamabench attacks`: the report of a red-team run, alone or beside another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from llamabench.records import RedTeamResults
+    from llamabench.report.attack_views import ReportOptions
+
+REPORT_NAME = "attack_report.html"
+
+
+@click.command(short_help="Report what got past a model, and how bad it was.")
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option(
+    "--severity-threshold",
+    "threshold",
+    type=click.FloatRange(0, 1),
+    default=0.7,
+    show_default=True,
+    metavar="T",
+    help="Severity from which an attack is counted as severe.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help=f"Page to write. [{REPORT_NAME} beside the results]",
+)
+@click.option("--compare", "other", type=click.Path(path_type=Path), metavar="OTHER", help="Another run's results.")
+@click.option("--redact", "is_redacted", is_flag=True, help="Leave out what the model said, to pass the page on.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
+def command(
+    results: Path, *, threshold: float, output: Path | None, other: Path | None, is_redacted: bool, as_json: bool
+) -> int:
+    """Report the attacks in RESULTS, a red_team_results.json or a run's folder.
+
+    The page shows which techniques and categories get through, how severe the answers are, and what was said;
+    answers that may hurt are blurred until you ask for them, and --redact leaves all answers out. With --compare it
+    shows which attacks newly succeed, and which no longer do, beside the same attacks on OTHER.
+    """
+    from llamabench.report.attack_views import ReportOptions
+    from llamabench.results.red_team import read_results
+    from llamabench.suites.redteam.mutators import TECHNIQUES
+
+    found = read_results(results)
+    options = ReportOptions(
+        threshold=threshold,
+        titles={name: technique.title for name, technique in TECHNIQUES.items()},
+        is_redacted=is_redacted,
+        other=None if other is None else read_results(other),
+    )
+    folder = results if results.is_dir() else results.parent
+    _show(found, options, path=output or folder / REPORT_NAME, as_json=as_json)
+    return 0
+
+
+def _show(results: RedTeamResults, options: ReportOptions, *, path: Path, as_json: bool) -> None:
+    """Writes the page, then prints the rates and where the page is."""
+    from llamabench.errors import StoreError
+    from llamabench.report.attack_document import attacks_document
+    from llamabench.report.attack_terminal import attack_tables
+    from llamabench.report.attack_views import build_attacks_view
+    from llamabench.report.format import show_hidden
+    from llamabench.report.render import render_attacks, write_page
+
+    view = build_attacks_view(results, options)
+    try:
+        write_page(render_attacks(view), path)
+    except OSError as exc:
+        raise StoreError(
+            f"The report {path} cannot be written: {exc.strerror}. Name another place with --output."
+        ) from exc
+    if as_json:
+        click.echo(json.dumps({**attacks_document(results, options), "report": str(path)}, indent=2))
+        return
+    from rich.console import Console
+
+    console = Console(soft_wrap=False)
+    console.print(attack_tables(view))
+    for banner in view.banners:
+        console.print(f"! {banner.title}. {banner.text}", style="bold", markup=False, highlight=False)
+    for warning in view.comparison.warnings if view.comparison else ():
+        console.print(f"! {show_hidden(warning)}", style="bold", markup=False, highlight=False)
+    # a path is for copying: never wrapped
+    click.echo(f"\nReport: {path}")
