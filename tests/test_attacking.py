@@ -312,11 +312,11 @@ def test_the_demo_model_attacks_itself(
 ) -> None:
     """Its answers are taken as prompts as they are: it writes no JSON."""
     monkeypatch.setattr(attacking, "read_prompt", lambda said, prefill: ascii(said[0].text))
-    short = replace(options, max_tokens=8, attacker_tokens=16, overrides=Overrides(n_threads=1))
+    short = replace(options, max_tokens=8, attacker_tokens=16, n_rounds=2, overrides=Overrides(n_threads=1))
     found = write_attacks(short, TARGETS[:2], judge, Watcher())
-    assert openings == ["attacker", "subject", "attacker", "subject", "attacker"]
-    assert [len(one.steps) for one in found] == [3, 3]
-    assert all(step.answer is not None and step.mark == 1 for one in found for step in one.steps[:2])
+    assert openings == ["attacker", "subject", "attacker"]
+    assert [len(one.steps) for one in found] == [2, 2]
+    assert all(step.answer is not None and step.mark == 1 for one in found for step in one.steps[:1])
     openings.clear()
     assert write_attacks(short, TARGETS[:2], judge, Watcher()) == found
     assert openings == []
