@@ -15,6 +15,9 @@ call before:
 own engine takes for one candidate to a call, sharing nothing (`single`), is shown beside it. Gains are of what is
 searched for, log p(first words of the opening); what became of the whole opening is shown too.
 
+The two sides' log-probabilities are compared on the demo model only: of a model without a beginning-of-text token, as
+the larger one is, `create_completion` pairs each token with the distribution that comes after it.
+
 Not covered: models on a GPU, where a decode holds more candidates and a call costs less; trained models, on which the
 gain is another, and the speed the same.
 """
@@ -54,7 +57,7 @@ from llamabench.records import (
     ScoreResult,
 )
 from llamabench.repeats import find_doubts
-from llamabench.suites.redteam.adaptive import DEFAULT_SETTINGS, SuffixSearch, SuffixStanding, read_standing
+from llamabench.suites.redteam.adaptive import DEFAULT_SETTINGS, SuffixSearch, Tried, read_standing
 
 TARGET = AttackTarget(
     id="lock",
@@ -94,7 +97,7 @@ class Search:
     asked: tuple[ScoreRequest, ...]
     points: tuple[Point, ...]
     start: float
-    standing: SuffixStanding
+    best: Tried
 
     @property
     def n_queries(self) -> int:
@@ -119,19 +122,24 @@ def run_search(ask: Ask, *, n_queries: int, n_candidates: int, seed: int) -> Sea
     first = GenerateRequest("search", ChatPrompt(attempt.messages), Sampling(1))
     requests: list[Request] = [first]
     results: list[Result] = [GenerateResult(first.id, "", ())]
-    points: list[Point] = []
-    start = math.nan
+    ends: list[tuple[int, float]] = []
     began = time.perf_counter()
     while len(requests) <= n_queries:
         asked = [one for one in search.search(TARGET, requests, results) if isinstance(one, ScoreRequest)]
         requests += asked
         results += ask(asked)
-        standing = read_standing(TARGET, requests, results)
-        assert standing.best is not None, "candidates can be scored"
-        if not points:
-            start = read_standing(TARGET, requests[:2], results[:2]).best.logprob  # type: ignore[union-attr]
-        points.append(Point(time.perf_counter() - began, standing.best.logprob - start))
-    return Search(tuple(one for one in requests if isinstance(one, ScoreRequest)), tuple(points), start, standing)
+        ends.append((len(requests), time.perf_counter() - began))
+    start = best_of(requests[:2], results[:2]).logprob
+    points = tuple(Point(s, best_of(requests[:n], results[:n]).logprob - start) for n, s in ends)
+    asked = [one for one in requests if isinstance(one, ScoreRequest)]
+    return Search(tuple(asked), points, start, best_of(requests, results))
+
+
+def best_of(requests: Sequence[Request], results: Sequence[Result]) -> Tried:
+    """The best suffix so far."""
+    best = read_standing(TARGET, requests, results).best
+    assert best is not None, "candidates can be scored"
+    return best
 
 
 def ask_engine(engine: Engine) -> Ask:
@@ -168,7 +176,8 @@ def time_completion(model: Path, requests: Sequence[ScoreRequest], ours: Sequenc
         if number:
             seconds.append(time.perf_counter() - start)
         n_scored = result.continuations[0].n_tokens
-        logprobs = said["choices"][0]["logprobs"]["token_logprobs"][-n_scored - 1 : -1]  # the last one is its own
+        logprobs = said["choices"][0]["logprobs"]["token_logprobs"]
+        logprobs = logprobs[: len(logprobs) - said["usage"]["completion_tokens"]][-n_scored:]
         differences.append(abs(sum(logprobs) - result.continuations[0].logprob_sum))
     llama.close()
     return Peer(seconds, max(differences))
@@ -226,8 +235,7 @@ def measure(name: str, model: Path, size: Size, n_threads: int) -> list[Target]:
 
 def score_whole(ask: Ask, search: Search) -> float:
     """By how much the whole opening is likelier with the best suffix than with the first."""
-    assert search.standing.best is not None
-    end = " ".join(search.standing.best.words)
+    end = " ".join(search.best.words)
     best = next(one for one in search.asked if content_of(one).endswith(f"{TARGET.text} {end}"))
     asked = [replace(one, continuations=(TARGET.opening,)) for one in (search.asked[0], best)]
     first, last = (one.continuations[0].logprob_sum for one in ask(asked) if isinstance(one, ScoreResult))
@@ -269,11 +277,13 @@ def report(
         call_s * climb.n_queries / search.seconds_to(climb.gain) for search, climb in zip(ours, climbing, strict=True)
     ]
     print(f"{name}: against our own engine so, times {single_s / call_s * statistics.median(same):.1f}")
-    return [
+    targets = [
         Target(f"{name}_same_search", statistics.median(same), 10),
         Target(f"{name}_hill_climbing", statistics.median(climbed), 10),
-        Target(f"{name}_difference", peer.difference, _NO_DIFFERENCE, at_most=True),
     ]
+    if name == "demo":
+        targets.append(Target(f"{name}_difference", peer.difference, _NO_DIFFERENCE, at_most=True))
+    return targets
 
 
 def parse_arguments() -> argparse.Namespace:

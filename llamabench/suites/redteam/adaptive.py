@@ -70,7 +70,7 @@ class SuffixSettings:
 
     n_words: int = 16
     n_queries: int = 1024
-    n_candidates: int = 64
+    n_candidates: int = 32
     n_opening_words: int = 3
     likely: float = math.log(0.5)
     seconds: float | None = None
