@@ -52,6 +52,9 @@ _MOST_MERGED = 8
 _N_REPLACED = (1, 1, 1, 2, 4)
 """How many neighbouring words a candidate replaces: one of these. Several help at first, one helps to the end."""
 
+_N_DRAWS = 3
+"""Draws of a place of which the last in the suffix is taken: two of three candidates then share half of it or more."""
+
 
 @dataclass(frozen=True, slots=True)
 class SuffixSettings:
@@ -226,7 +229,7 @@ def _propose(start: tuple[str, ...], standing: SuffixStanding, rng: np.random.Ge
 
 def _replace_some(words: tuple[str, ...], rng: np.random.Generator) -> tuple[str, ...]:
     n = min(int(rng.choice(_N_REPLACED)), len(words))
-    place = int(rng.integers(len(words) - n + 1, size=2).max())
+    place = int(rng.integers(len(words) - n + 1, size=_N_DRAWS).max())
     drawn = (WORDS[number] for number in rng.integers(len(WORDS), size=n))
     return (*words[:place], *drawn, *words[place + n :])
 
