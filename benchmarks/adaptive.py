@@ -207,7 +207,7 @@ class Size:
     n_timed: int
 
 
-SIZES = {"demo": Size(1536, 512, 3, 40), "135m": Size(768, 256, 1, 4)}
+SIZES = {"demo": Size(1536, 512, 7, 40), "135m": Size(768, 256, 1, 4)}
 QUICK = {"demo": Size(768, 256, 1, 20)}
 
 

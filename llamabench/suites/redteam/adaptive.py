@@ -53,7 +53,7 @@ _N_REPLACED = (1, 1, 1, 2, 4)
 """How many neighbouring words a candidate replaces: one of these. Several help at first, one helps to the end."""
 
 _N_DRAWS = 3
-"""Draws of a place of which the last in the suffix is taken: two of three candidates then share half of it or more."""
+"""Draws of a place of which the last in the suffix is taken: seven of eight candidates then share half of it."""
 
 
 @dataclass(frozen=True, slots=True)
