@@ -251,11 +251,11 @@ def small_machine() -> Machine:
 @pytest.fixture
 def engine_script(monkeypatch: pytest.MonkeyPatch) -> EngineScript:
     """Runs use a fake engine on a machine that is made up; its script can be changed."""
-    from llamabench import benching, judging, runner
+    from llamabench import attacking, benching, judging, runner
 
     script = EngineScript()
     monkeypatch.setattr(FakeEngine, "script", script, raising=False)
-    for module in (runner, benching, judging):
+    for module in (runner, benching, judging, attacking):
         monkeypatch.setattr(module, "Engine", FakeEngine)
         monkeypatch.setattr(module, "read_machine", lambda **_: SMALL_MACHINE)
     return script

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "llamabench"
 FLOORS: tuple[set[str], ...] = (
     {"__main__"},
     {"cli"},
-    {"judging", "outlook", "rating", "report", "runner"},
+    {"attacking", "judging", "outlook", "rating", "report", "runner"},
     {"auditing", "demand", "opening", "suite_runs"},
     {"budget"},
     {"audit", "benching", "reference", "selection"},

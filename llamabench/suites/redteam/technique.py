@@ -31,8 +31,8 @@ NextTurn = Callable[[AttackTarget, Sequence[str]], str | None]
 """What is said next, given the model's answers so far; None where the conversation is over."""
 
 Search = Callable[[AttackTarget, Sequence[Request], Sequence[Result]], Sequence[Request]]
-"""What is asked next, given all that was asked and answered; nothing where the search is over. The last request it
-makes is the one whose answer is judged."""
+"""What is asked next, given all that was asked and answered, the first try first; nothing where the search is over. The
+last request it makes is the one whose answer is judged; where that is no text, there is nothing to judge."""
 
 
 @dataclass(frozen=True, slots=True)
