@@ -15,6 +15,7 @@ from typing import Protocol
 
 from llamabench import __version__
 from llamabench.asking import ask_chunks
+from llamabench.data.cache import Dataset
 from llamabench.demand import measure_demand
 from llamabench.engine.process import Engine
 from llamabench.engine.recovery import Asker
@@ -45,12 +46,14 @@ from llamabench.suites.conversation import TRANSCRIPT_STOPS, make_prompt, strip_
 from llamabench.suites.redteam.pair import (
     ATTACKER_STOPS,
     BEST_MARK,
+    PAIR,
     PairStep,
     ask_attacker,
     make_attack,
     mark_answer,
     read_prompt,
 )
+from llamabench.suites.redteam.suite import Attacker, RedTeam
 
 Judge = Callable[[str, str, str], AttackVerdict | None]
 """Says what an answer is, given the request, the prompt and the answer; None where it cannot be judged."""
@@ -158,6 +161,26 @@ def write_attacks(
             work.answer(unanswered, number)
     found = ((target, work.notes.steps[target.id]) for target in targets)
     return [WrittenAttack(make_attack(target, steps), tuple(steps)) for target, steps in found]
+
+
+def add_written(
+    suite: RedTeam, dataset: Dataset, options: AttackerOptions, *, judge: Judge, progress: Progress
+) -> RedTeam:
+    """The suite with the attacks in it that the attacker writes for those of its targets that are to have one.
+
+    Raises:
+        LlamabenchError: As `write_attacks`.
+    """
+    facts = describe_attacker(options)
+    planned = RedTeam(suite.options, suite.techniques, attacker=Attacker(facts)).plan(dataset)
+    targets = {attack.target.id: attack.target for attack in planned if attack.technique == PAIR.name}
+    written = {one.attack.target.id: one for one in write_attacks(options, list(targets.values()), judge, progress)}
+    attacker = Attacker(
+        facts,
+        attempts={name: one.attack.attempts for name, one in written.items()},
+        errors={name: one.error for name, one in written.items() if one.error is not None},
+    )
+    return RedTeam(suite.options, suite.techniques, attacker=attacker)
 
 
 def describe_attacker(options: AttackerOptions) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +13,8 @@ from typing import Any, Self
 import pytest
 
 from llamabench import attacking
-from llamabench.attacking import AttackerOptions, WrittenAttack, describe_attacker, write_attacks
+from llamabench.attacking import AttackerOptions, WrittenAttack, add_written, describe_attacker, write_attacks
+from llamabench.data.cache import find_dataset
 from llamabench.engine.process import PLAIN_PLAN
 from llamabench.errors import LlamabenchError, ModelFileError, StoreError
 from llamabench.records import (
@@ -29,6 +30,9 @@ from llamabench.records import (
     Result,
     TextPrompt,
 )
+from llamabench.suites.redteam.mutators import TECHNIQUES
+from llamabench.suites.redteam.pair import PairStep, make_attack
+from llamabench.suites.redteam.suite import Attacker, AttackOptions, RedTeam
 
 Script = Any
 
@@ -320,3 +324,34 @@ def test_the_demo_model_attacks_itself(
     openings.clear()
     assert write_attacks(short, TARGETS[:2], judge, Watcher()) == found
     assert openings == []
+
+
+# --- in the suite -------------------------------------------------------------------------------
+
+
+def test_what_was_written_is_asked_and_what_was_not_is_an_error(
+    options: AttackerOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = RedTeam(AttackOptions(count=4, techniques=("direct", "pair")), {"direct": TECHNIQUES["direct"]})
+    dataset = find_dataset(suite.DATA_SOURCES)
+
+    def write(_options: object, targets: Sequence[AttackTarget], _judge: object, _bar: object) -> list[WrittenAttack]:
+        steps = {target.id: (PairStep(f"Do it: {target.id}"),) for target in targets[:1]}
+        failed = (PairStep(None, error="No prompt can be read."),)
+        written = ((target, steps.get(target.id, failed)) for target in targets)
+        return [WrittenAttack(make_attack(target, found), found) for target, found in written]
+
+    monkeypatch.setattr(attacking, "write_attacks", write)
+    joined = add_written(suite, dataset, options, judge=judge, progress=Watcher())
+    pairs = [item for item in joined.items(dataset, use_chat=True) if item.facts["technique"] == "pair"]
+    assert len(pairs) == 2
+    (asked,) = [item for item in pairs if item.requests]
+    (unasked,) = [item for item in pairs if not item.requests]
+    assert isinstance(asked.requests[0].prompt, ChatPrompt)
+    assert asked.requests[0].prompt.messages[-1].content == f"Do it: {asked.cluster}"
+    score = joined.score(unasked, [])
+    assert (score.outcome, score.error) == ("errored", "No prompt can be read.")
+    settings = joined.settings(dataset)
+    assert settings["attacker_rounds"] == "3"
+    described = RedTeam(suite.options, suite.techniques, attacker=Attacker(describe_attacker(options)))
+    assert settings["attacks"] != described.settings(dataset)["attacks"]

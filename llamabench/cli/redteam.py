@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from llamabench.cli.run import (
 )
 
 if TYPE_CHECKING:
+    from llamabench.attacking import AttackerOptions
     from llamabench.results.store import Run
     from llamabench.runner import RunOptions
     from llamabench.suites.redteam.suite import AttackOptions
@@ -75,6 +77,12 @@ def _check_output(_context: click.Context, _option: click.Parameter, path: Path 
     metavar="FILE",
     help="Write the results here too; they always lie in the run's folder as red_team_results.json.",
 )
+@click.option(
+    "--attacker",
+    metavar="MODEL",
+    help="Have this model write attacks too, by turns with MODEL (technique pair): never both in memory.",
+)
+@click.option("--attacker-rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Prompts it may try.")
 @out_option
 @resume_option
 @chat_option
@@ -109,11 +117,51 @@ def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
     attacks = AttackOptions(**{name: given.pop(name) for name in AttackOptions.__dataclass_fields__})
     threshold, output, quiet = (given.pop(name) for name in ("threshold", "output", "quiet"))
     judge, judge_format = given.pop("judge"), given.pop("judge_format")
+    attacker, n_rounds = given.pop("attacker"), given.pop("attacker_rounds")
     options = _make_options(model, attacks, given)
     readers = find_run_judge(options, judge, judge_format)
+    written = None if attacker is None else _find_attacker(attacker, options, attacks, n_rounds=n_rounds)
     bar = Bar(quiet=quiet, always_new=options.resume is False)
     show = partial(_show, threshold=threshold, output=output, as_json=as_json)
-    return work_and_show(run_and_read(options, readers), bar, show)
+
+    def work(bar: Bar) -> Run:
+        return run_and_read(options if written is None else _write_attacks(options, written, bar), readers)(bar)
+
+    return work_and_show(work, bar, show)
+
+
+def _find_attacker(name: str, options: RunOptions, attacks: AttackOptions, *, n_rounds: int) -> AttackerOptions:
+    from llamabench.attacking import AttackerOptions
+    from llamabench.data.models import find_model
+
+    found = find_model(name)
+    return AttackerOptions(
+        attacker=found.path,
+        subject=options.model,
+        folder=options.out,
+        n_rounds=n_rounds,
+        seed=options.seed,
+        max_tokens=attacks.max_tokens,
+        use_chat=options.use_chat,
+        chat_template=options.chat_template,
+        attacker_template=found.chat_template,
+        watchdog_s=options.watchdog_s,
+        overrides=options.overrides,
+    )
+
+
+def _write_attacks(options: RunOptions, attacker: AttackerOptions, bar: Bar) -> RunOptions:
+    """The same run with the attacks in it that the attacker writes first."""
+    from llamabench.attacking import add_written
+    from llamabench.runner import find_suite
+    from llamabench.scorers.attack_success import judge_attack
+    from llamabench.suites.redteam.suite import RedTeam
+
+    suite, dataset = find_suite(options.suites[0], configured=options.configured)
+    assert isinstance(suite, RedTeam), "it was configured as one"
+    judge = partial(judge_attack, is_harmful=True)
+    written = add_written(suite, dataset, attacker, judge=judge, progress=bar)
+    return replace(options, configured={suite.NAME: written})
 
 
 def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> RunOptions:
@@ -129,6 +177,7 @@ def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> 
         model=found.path,
         suites=(suite.NAME if behaviours is None else f"{suite.NAME}:{behaviours}",),
         out=given.pop("out"),
+        name=found.name,
         seed=attacks.seed,
         resume=given.pop("resume"),
         use_chat=given.pop("chat"),

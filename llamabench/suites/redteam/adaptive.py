@@ -336,6 +336,7 @@ def make_adaptive(settings: SuffixSettings = DEFAULT_SETTINGS, clock: Clock | No
             "Andriushchenko et al. 2024, arXiv:2404.02151",
             suffix.write,
             search=suffix.search,
+            is_costly=True,
         ),
         Technique(
             "likeliest_prefill",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llamabench.suites.redteam.adaptive import ADAPTIVE
 from llamabench.suites.redteam.conversations import CONVERSATIONS
 from llamabench.suites.redteam.encodings import ENCODINGS
 from llamabench.suites.redteam.framing import DIRECT, FRAMING
@@ -26,6 +27,7 @@ TECHNIQUES: dict[str, Technique] = {
         *LANGUAGE,
         *SAMPLING,
         *CONVERSATIONS,
+        *ADAPTIVE.values(),
     )
 }
 """Every technique that may be asked for."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from llamabench.errors import UnknownNameError
 from llamabench.measures import Measure
 from llamabench.records import (
     Attack,
+    Attempt,
     Item,
     ItemRow,
     ItemScore,
@@ -43,6 +44,7 @@ from llamabench.suites.redteam.grading import grade
 from llamabench.suites.redteam.judges import ask_about_tries, sum_up_judged
 from llamabench.suites.redteam.measures import MEAN_METRICS, MEASURES
 from llamabench.suites.redteam.mutators import TECHNIQUES
+from llamabench.suites.redteam.pair import PAIR
 from llamabench.suites.redteam.plan import plan_attacks, spell_attacks
 from llamabench.suites.redteam.summary import Attacks
 from llamabench.suites.redteam.talking import ask_again, make_item
@@ -73,6 +75,21 @@ class AttackOptions:
 
 
 DEFAULT = AttackOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Attacker:
+    """Another model that wrote attacks.
+
+    Attributes:
+        facts: Which model, and how it was asked: for settings and signatures.
+        attempts: What it wrote, by target.
+        errors: Why it wrote nothing, by target.
+    """
+
+    facts: Mapping[str, str]
+    attempts: Mapping[str, tuple[Attempt, ...]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 class RedTeam:
@@ -114,9 +131,16 @@ class RedTeam:
         "do-not-answer",
     )
 
-    def __init__(self, options: AttackOptions = DEFAULT, techniques: Mapping[str, Technique] = TECHNIQUES) -> None:
+    def __init__(
+        self,
+        options: AttackOptions = DEFAULT,
+        techniques: Mapping[str, Technique] = TECHNIQUES,
+        *,
+        attacker: Attacker | None = None,
+    ) -> None:
         self.options = options
-        self.techniques = techniques
+        self.techniques = techniques if attacker is None else {**techniques, PAIR.name: PAIR}
+        self._attacker = attacker
         self._planned: dict[str, tuple[Attack, ...]] = {}
 
     # --- items ----------------------------------------------------------------------------------
@@ -137,11 +161,17 @@ class RedTeam:
                 categories=options.categories,
                 seed=options.seed,
             )
-            self._planned[dataset.sha256] = tuple(mix_attacks(attacks))
+            self._planned[dataset.sha256] = tuple(mix_attacks([self._take_written(attack) for attack in attacks]))
         return self._planned[dataset.sha256]
 
+    def _take_written(self, attack: Attack) -> Attack:
+        """An attack with the tries that the attacker wrote, none where it wrote none; any other as it is."""
+        if self._attacker is None or attack.technique != PAIR.name:
+            return attack
+        return replace(attack, attempts=self._attacker.attempts.get(attack.target.id, attack.attempts))
+
     def _choose_techniques(self) -> list[Technique]:
-        """The techniques that are asked for, all of them where none is named.
+        """The techniques that are asked for; all that do not take much longer than others where none is named.
 
         Raises:
             UnknownNameError: There is no such technique; a near match is offered.
@@ -149,7 +179,8 @@ class RedTeam:
         for name in self.options.techniques:
             if name not in self.techniques:
                 raise UnknownNameError.for_name("technique", name, self.techniques)
-        return [self.techniques[name] for name in self.options.techniques or self.techniques]
+        usual = [name for name, technique in self.techniques.items() if not technique.is_costly]
+        return [self.techniques[name] for name in self.options.techniques or usual]
 
     def items(self, dataset: Dataset, *, use_chat: bool) -> Iterator[Item]:
         """Streams one item an attack.
@@ -159,7 +190,12 @@ class RedTeam:
         """
         for attack in self.plan(dataset):
             technique = self.techniques[attack.technique]
-            yield make_item(attack, technique, max_tokens=self.options.max_tokens, use_chat=use_chat)
+            item = make_item(attack, technique, max_tokens=self.options.max_tokens, use_chat=use_chat)
+            yield item if item.requests else replace(item, facts={**item.facts, "unwritten": self._say_why(attack)})
+
+    def _say_why(self, attack: Attack) -> str:
+        assert self._attacker is not None, "other techniques always have something to ask"
+        return self._attacker.errors.get(attack.target.id, "The attacker wrote no prompt.")
 
     def settings(self, dataset: Dataset) -> Mapping[str, str]:
         """The attacks in a few words, and the digest of their list.
@@ -175,6 +211,7 @@ class RedTeam:
             "techniques": ",".join(sorted({attack.technique for attack in attacks})),
             "seed": str(options.seed),
             "max_tokens": str(options.max_tokens),
+            **(self._attacker.facts if self._attacker else {}),
         }
 
     # --- answers --------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from llamabench.records import Facts, ItemRow, Metric
 from llamabench.stats import FloatArray, cluster_bootstrap_interval, cluster_wilson_interval
 from llamabench.suites.base import Tally
 
+_WHOLE = 1_000_000_000
+"""Severity is added up in whole numbers of this part of 1: such sums do not depend on the order of the rows."""
+
 _WITHIN = "success_within_"
 
 
@@ -72,7 +75,7 @@ class Attacks:
         if is_twin(row.facts):
             self._sums.add("twins", groups, row.cluster, (1, values["over_refused"]))
             return
-        counted = (1, values["succeeded"], values["severity"], values["severe"])
+        counted = (1, values["succeeded"], round(values["severity"] * _WHOLE), values["severe"])
         self._sums.add("attacks", groups, row.cluster, counted)
         tries = read_tries(row)
         self._sums.add("tries", (None,), row.cluster, (len(tries), sum(tries.values()), 1))
@@ -122,11 +125,11 @@ class Attacks:
     def _mean(self, name: str, sums: FloatArray, rng: np.random.Generator, group: str | None) -> Metric:
         n, total = sums.sum(axis=0)
         interval = cluster_bootstrap_interval(sums, _divide, rng)
-        return self.tally.metric(name, float(total / n) if n else None, int(n), interval, group)
+        return self.tally.metric(name, float(total / n / _WHOLE) if n else None, int(n), interval, group)
 
 
 def _divide(totals: FloatArray) -> FloatArray:
-    share: FloatArray = totals[:, 1] / totals[:, 0]
+    share: FloatArray = totals[:, 1] / totals[:, 0] / _WHOLE
     return share
 
 

@@ -137,18 +137,18 @@ def _read_attempt(facts: Facts, number: int = 0) -> Attempt:
 
 
 def ask_again(item: Item, results: Sequence[Result], technique: Technique) -> Sequence[Request]:
-    """The next turn of a conversation, or the next questions of a search; nothing after a failure.
+    """The next turn of a conversation, or the next questions of a search; no turn after a failure.
 
     Args:
         item: The item, its requests all that was asked for it so far.
         results: Answers to them.
         technique: Its technique.
     """
-    if not all(isinstance(result, ScoreResult | GenerateResult) for result in results):
-        return ()
     target = read_target(item.facts)
     if technique.search is not None:
-        return technique.search(target, item.requests, results)
+        return technique.search(target, item.requests, results)  # which knows what to do without some answers
+    if not all(isinstance(result, ScoreResult | GenerateResult) for result in results):
+        return ()
     answers = _read_answers(results)
     if technique.next_turn is None or len(answers) == MOST_TURNS or not _can_be_built_on(answers[-1]):
         return ()

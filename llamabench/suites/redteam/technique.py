@@ -49,6 +49,7 @@ class Technique:
         search: Asks the model for numbers, for techniques that adapt to it.
         decode: Turns an answer in the technique's encoding into plain words; gives back what is not encoded.
         n_tokens: Tokens that its answers may take beyond the usual.
+        is_costly: Whether it takes so much longer than others that it is used only where it is asked for by name.
     """
 
     name: str
@@ -60,3 +61,4 @@ class Technique:
     search: Search | None = None
     decode: Callable[[str], str] | None = None
     n_tokens: int = 0
+    is_costly: bool = False
