@@ -15,6 +15,7 @@ from llamabench.stats import (
     Interval,
     Paired,
     PairedStatistic,
+    Tested,
     adjust_by_holm,
     compare_paired,
     detectable_difference,
@@ -197,11 +198,11 @@ def _measure_difference(
     totals = np.stack([both.sum(axis=0) for both in strata.values()])[None]
     values = [float(_statistic(measure, list(strata), is_distance=False)(totals[:, :, run])[0]) for run in (0, 1)]
     rng = np.random.default_rng([seed, *measure.name.encode(), *(part or "").encode(), part is None])
-    paired = _compare(measure, strata, rng)
-    p, test = paired.p, paired.test
-    is_single = table.n_items == paired.n_clusters
-    if measure.combine is ratio and measure.fold is None and table.is_binary and is_single and p is not None:
-        p, test = mcnemar_p(table.n_rose, table.n_fell), "McNemar, exact"
+    is_plain = measure.combine is ratio and measure.fold is None and table.is_binary
+    known = None
+    if is_plain and table.n_items == sum(map(len, strata.values())):
+        known = Tested(mcnemar_p(table.n_rose, table.n_fell), "McNemar, exact")
+    paired = _compare(measure, strata, rng, known)
     return Difference(
         metric=measure.name,
         group=part,
@@ -214,9 +215,9 @@ def _measure_difference(
         high=paired.interval.high,
         method=paired.interval.method,
         error=paired.error,
-        p=p,
+        p=paired.p,
         adjusted_p=None,
-        test=test,
+        test=paired.test,
         detectable=detectable_difference(paired.error) if paired.error else None,
         n_items=table.n_items,
         n_clusters=paired.n_clusters,
@@ -234,12 +235,16 @@ def _stack(table: _Table, measure: Measure) -> dict[str, FloatArray]:
     return {name: both for name, both in strata.items() if all(measure.is_large(both[:, run]) for run in (0, 1))}
 
 
-def _compare(measure: Measure, strata: Mapping[str, FloatArray], rng: np.random.Generator) -> Paired:
+def _compare(
+    measure: Measure, strata: Mapping[str, FloatArray], rng: np.random.Generator, known: Tested | None
+) -> Paired:
     arrays = list(strata.values())
     statistic = _statistic(measure, list(strata), is_distance=measure.better == "nearer 0")
     n_clusters = sum(map(len, arrays))
     if n_clusters >= LEAST_CLUSTERS:
-        return compare_paired([one[:, 0] for one in arrays], [one[:, 1] for one in arrays], statistic, rng=rng)
+        return compare_paired(
+            [one[:, 0] for one in arrays], [one[:, 1] for one in arrays], statistic, rng=rng, known=known
+        )
     totals = np.stack([one.sum(axis=0) for one in arrays])[None]
     first, second = (float(statistic(totals[:, :, run])[0]) for run in (0, 1))
     none = f"none: fewer than {LEAST_CLUSTERS} clusters"
