@@ -25,7 +25,7 @@ from measuring import Target
 
 from llamabench.measures import Measure, average_groups, ratio
 from llamabench.records import ItemRow, Verdict
-from llamabench.results.compare import compare_suite, give_verdicts
+from llamabench.results.compare import PairedRows, compare_suite, give_verdicts
 from llamabench.stats import (
     FloatArray,
     Interval,
@@ -225,7 +225,7 @@ def draw_rows(suite: str, rng: np.random.Generator) -> tuple[list[ItemRow], list
 def find_verdicts(rng: np.random.Generator) -> set[Verdict]:
     suites = [
         compare_suite(
-            draw_rows(suite, rng), [measure], suite=suite, main=[measure.name], seed=int(rng.integers(1 << 30))
+            PairedRows(suite, draw_rows(suite, rng), [measure]), [measure.name], seed=int(rng.integers(1 << 30))
         )
         for suite, measure in MEASURES.items()
     ]

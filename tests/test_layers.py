@@ -18,6 +18,8 @@ FLOORS: tuple[set[str], ...] = (
     {"__main__"},
     {"cli"},
     {"attacking", "judging", "outlook", "rating", "report", "runner"},
+    {"comparing"},
+    {"judging", "outlook", "rating", "report", "runner"},
     {"auditing", "demand", "opening", "suite_runs"},
     {"budget"},
     {"audit", "benching", "reference", "selection"},

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from llamabench import __version__
 from llamabench.report.attack_views import AttacksView
+from llamabench.report.compare_views import CompareView
 from llamabench.report.format import show_hidden
 from llamabench.report.site_views import SiteView
 from llamabench.report.views import RunReader, ScoreView, SuiteText, build_score_view
@@ -57,12 +58,18 @@ def write_site(view: SiteView, folder: Path) -> Path:
     return index
 
 
+def render_comparison(view: CompareView) -> str:
+    """Render a comparison."""
+    return _environment().get_template("compare.html").render(view=view)
+
+
 def write_page(page: str, path: Path) -> None:
     """Write a page; a reader of `path` sees the old file or the new one, never half of one.
 
     Raises:
         OSError: It cannot be written.
     """
+    """Write a file such that a reader of `path` sees the old one or the new one, never half of one."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

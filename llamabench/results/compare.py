@@ -84,30 +84,41 @@ class _Table:
         return Flips(self.n_rose, self.n_fell, tuple(self.rose), tuple(self.fell)) if self.is_share else None
 
 
-class _Pairs:
-    """Rows of two runs, joined by their ids."""
+class PairedRows:
+    """The rows of a suite in two runs, joined by their ids.
 
-    def __init__(self, measures: Sequence[Measure]):
-        self._measures = measures
+    An item counts for a metric where it says something of it in both runs, so the scores may differ a little from those
+    of the single runs.
+
+    Args:
+        suite: Name of the suite.
+        rows: The rows of the first run and of the second.
+        measures: The metrics to compare.
+    """
+
+    def __init__(
+        self, suite: str, rows: tuple[Iterable[ItemRow], Iterable[ItemRow]], measures: Sequence[Measure]
+    ) -> None:
+        self.suite = suite
+        self.measures = measures
         self._counters = list(dict.fromkeys(measure.count for measure in measures))
         self._place = {count: place for place, count in enumerate(self._counters)}
         self._kept: dict[str, _Kept] = {}
         self.tables: dict[tuple[str, str | None], _Table] = {}
         self.n_paired = self.n_second_only = self.n_other_prompts = self.n_other_answers = 0
         self.other_prompt: str | None = None
+        first, second = rows
+        for row in first:
+            self._keep(row)
+        for row in second:
+            self._join(row)
+        self.n_first_only = len(self._kept)
 
-    @property
-    def n_first_only(self) -> int:
-        """Rows of the first run that had no like."""
-        return len(self._kept)
-
-    def keep(self, row: ItemRow) -> None:
-        """Takes a row of the first run."""
+    def _keep(self, row: ItemRow) -> None:
         prompt = hash(row.exchanges[0].prompt) if row.exchanges else None
         self._kept[row.id] = _Kept([count(row) for count in self._counters], prompt, _find_answer(row))
 
-    def join(self, row: ItemRow) -> None:
-        """Takes a row of the second run."""
+    def _join(self, row: ItemRow) -> None:
         kept = self._kept.pop(row.id, None)
         if kept is None:
             self.n_second_only += 1
@@ -119,7 +130,7 @@ class _Pairs:
             self.n_other_prompts += 1
             self.other_prompt = self.other_prompt or row.id
         counts = [count(row) for count in self._counters]
-        for measure in self._measures:
+        for measure in self.measures:
             one, other = kept.counts[self._place[measure.count]], counts[self._place[measure.count]]
             if one is not None and other is not None:
                 self._add(measure, row, np.array([one, other], dtype=np.float64))
@@ -141,40 +152,23 @@ def _find_answer(row: ItemRow) -> int | None:
     return hash(tuple(answers)) if answers else None
 
 
-def compare_suite(
-    rows: tuple[Iterable[ItemRow], Iterable[ItemRow]],
-    measures: Sequence[Measure],
-    *,
-    suite: str,
-    main: Collection[str],
-    seed: int = 0,
-) -> SuiteComparison:
-    """Compares the stored rows of a suite in two runs; verdicts are left to `give_verdicts`.
-
-    Items are paired by their ids. An item counts for a metric where it says something of it in both runs, so the scores
-    may differ a little from those of the single runs.
+def compare_suite(pairs: PairedRows, main: Collection[str], *, seed: int = 0) -> SuiteComparison:
+    """Measures how a suite differs between two runs; verdicts are left to `give_verdicts`.
 
     Args:
-        rows: The rows of the first run and of the second.
-        measures: The metrics to compare.
-        suite: Name of the suite.
+        pairs: The rows of both.
         main: Names of its main metrics.
         seed: Seed of the resamples.
     """
-    pairs, (first, second) = _Pairs(measures), rows
-    for row in first:
-        pairs.keep(row)
-    for row in second:
-        pairs.join(row)
     parts = sorted({part for _, part in pairs.tables if part is not None})
     found = [
         _measure_difference(measure, part, pairs.tables[measure.name, part], main=main, seed=seed)
         for part in (None, *parts)
-        for measure in measures
+        for measure in pairs.measures
         if (measure.name, part) in pairs.tables
     ]
     return SuiteComparison(
-        suite=suite,
+        suite=pairs.suite,
         n_paired=pairs.n_paired,
         n_first_only=pairs.n_first_only,
         n_second_only=pairs.n_second_only,
