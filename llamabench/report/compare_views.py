@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
-from llamabench.records import Comparison, Difference, Divergence, Flips, Metric, SuiteComparison
+from llamabench.records import Comparison, Difference, Divergence, Flips, Metric, Side, SuiteComparison
 from llamabench.report.charts import Axis, Mark, make_bias_axis
 from llamabench.report.costs import CostsView, describe_costs
 from llamabench.report.format import NBSP, Scale, format_count, format_score, format_things
@@ -160,23 +161,46 @@ def build_compare_view(comparisons: Sequence[Comparison], suites: Mapping[str, S
         suites: What each suite says about itself, by name.
     """
     sides = [comparisons[0].first, *(one.second for one in comparisons)]
-    names = [f"{side.model.name} {side.model.quant}" for side in sides]
+    names = name_sides(sides)
     return CompareView(
         title=f"{names[0]} against {', '.join(names[1:])}",
         has_demo=any(side.is_demo for side in sides),
-        comparisons=tuple(_view_comparison(one, suites) for one in comparisons),
-        costs=describe_costs(sides),
+        comparisons=tuple(
+            _view_comparison(one, suites, (names[0], name)) for one, name in zip(comparisons, names[1:], strict=True)
+        ),
+        costs=describe_costs(sides, names),
     )
 
 
-def _view_comparison(one: Comparison, suites: Mapping[str, SuiteText]) -> ComparisonView:
+def name_sides(sides: Sequence[Side]) -> list[str]:
+    """Names models so that they can be told apart: by name, or by file, or by run where these are alike."""
+    for name in (_name_model, _name_file, _name_run):
+        names = [name(side) for side in sides]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _name_model(side: Side) -> str:
+    return f"{side.model.name} {side.model.quant}"
+
+
+def _name_file(side: Side) -> str:
+    return f"{PurePath(side.model.path).stem} {side.model.quant}"
+
+
+def _name_run(side: Side) -> str:
+    return f"{_name_file(side)} ({side.run_id[:8]})"
+
+
+def _view_comparison(one: Comparison, suites: Mapping[str, SuiteText], names: tuple[str, str]) -> ComparisonView:
     views = tuple(_view_suite(suite, suites[suite.suite]) for suite in one.suites)
     missing = [
         Pair(suites[name].TITLE if name in suites else name, "only one of the two has run it") for name in one.missing
     ]
     return ComparisonView(
-        first=f"{one.first.model.name} {one.first.model.quant}",
-        second=f"{one.second.model.name} {one.second.model.quant}",
+        first=names[0],
+        second=names[1],
         verdict=_say_verdict(views),
         areas=_sort_out(views, missing),
         suites=views,

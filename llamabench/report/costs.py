@@ -38,19 +38,19 @@ class CostsView:
     has_picture: bool
 
 
-def describe_costs(sides: Sequence[Side]) -> CostsView:
-    """Sets what the models of runs cost against their quality."""
+def describe_costs(sides: Sequence[Side], names: Sequence[str]) -> CostsView:
+    """Sets what the models of runs cost against their quality; `names` tell them apart."""
     sizes = [side.model.size_bytes for side in sides]
     qualities = [side.quality for side in sides if side.quality is not None]
     widest = max(sizes)
     low, high = _span(qualities)
     rows = []
-    for side in sides:
+    for name, side in zip(names, sides, strict=True):
         is_known = side.quality is not None and high > low
         speeds = _find_speeds(side.speed)
         rows.append(
             CostRow(
-                name=f"{side.model.name} {side.model.quant}",
+                name=name,
                 quality=None if side.quality is None else format_score(side.quality, "share"),
                 size=format_bytes(side.model.size_bytes),
                 memory=format_bytes(side.expected_bytes),

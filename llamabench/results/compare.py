@@ -32,6 +32,7 @@ ALPHA = 0.05
 """Chance of a false verdict among the main scores, and again among all others; half of each is a false "regressed"."""
 
 _N_NAMED = 50
+_NO_ERROR = 1e-9
 
 
 # --- pairing ------------------------------------------------------------------------------------
@@ -296,13 +297,19 @@ def _decide(found: Difference, adjusted_p: float | None) -> Difference:
 
 
 def _find_verdict(found: Difference, adjusted_p: float | None) -> Verdict:
-    if found.difference is None or adjusted_p is None:
+    if found.difference is None or adjusted_p is None or found.error is None:
         return "too few items"
-    is_clear = found.low is not None and found.high is not None and not found.low <= 0 <= found.high
-    if adjusted_p <= ALPHA and is_clear:
+    if adjusted_p <= ALPHA and _leaves_out_0(found):
         if found.better is None:
             return "changed"
         return "improved" if (found.difference > 0) == (found.better == "higher") else "regressed"
     if found.detectable is not None and found.detectable > MOST_DETECTABLE:
         return "too few items"
     return "no evidence"
+
+
+def _leaves_out_0(found: Difference) -> bool:
+    """Whether the interval has no 0 in it; where all clusters differ alike there is none, and no doubt."""
+    if found.low is None or found.high is None:
+        return found.error is not None and found.error < _NO_ERROR
+    return not found.low <= 0 <= found.high

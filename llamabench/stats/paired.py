@@ -147,13 +147,17 @@ class _Pairs:
         return self._statistic(totals[:, :, 1]) - self._statistic(totals[:, :, 0])
 
     def resample(self, rng: np.random.Generator) -> FloatArray:
-        """The difference with clusters drawn within each stratum, shape `(N_RESAMPLES,)`."""
+        """The difference with clusters drawn within each stratum, shape `(N_RESAMPLES,)`.
+
+        One fewer than there are is drawn, and the sums scaled up, so that small strata vary as much as they should:
+        Rao and Wu 1988, doi:10.1080/01621459.1988.10478591.
+        """
         totals = np.empty((N_RESAMPLES, *self.totals.shape))
         for number, part in enumerate(self.strata):
             flat, share = part.reshape(len(part), -1), np.full(len(part), 1.0 / len(part))
             for rows in _blocks(N_RESAMPLES, len(part)):
-                drawn = rng.multinomial(len(part), share, size=rows.stop - rows.start) @ flat
-                totals[rows, number] = drawn.reshape(-1, *part.shape[1:])
+                drawn = rng.multinomial(len(part) - 1, share, size=rows.stop - rows.start) @ flat
+                totals[rows, number] = drawn.reshape(-1, *part.shape[1:]) * (len(part) / (len(part) - 1))
         return self.subtract(totals)
 
     def exchange(self, rng: np.random.Generator) -> FloatArray:

@@ -67,7 +67,7 @@ def test_bca_agrees_with_scipy(n: int) -> None:
     wanted = bootstrap((other - one,), np.mean, n_resamples=20_000, method="BCa", random_state=rng(3))
     width = wanted.confidence_interval.high - wanted.confidence_interval.low
     assert found.interval.method == f"BCa paired bootstrap over {n} clusters, 2,000 resamples"
-    assert found.interval[:2] == pytest.approx(tuple(wanted.confidence_interval), abs=0.06 * width)
+    assert found.interval[:2] == pytest.approx(tuple(wanted.confidence_interval), abs=0.08 * width)
     assert found.difference == pytest.approx(float((other - one).mean()))
     assert found.error == pytest.approx((other - one).std(ddof=1) / math.sqrt(n))
 
