@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "site": "llamabench.cli.site",
     "export": "llamabench.cli.export",
     "compare": "llamabench.cli.compare",
+    "items": "llamabench.cli.items",
     "plan": "llamabench.cli.plan",
     "bench": "llamabench.cli.bench",
     "suites": "llamabench.cli.suites",

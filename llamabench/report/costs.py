@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from llamabench.records import Side, Speed
 from llamabench.repeats import summarise
+from llamabench.report.charts import SHARE_AXIS
 from llamabench.report.format import format_bytes, format_score
+from llamabench.report.scatter import Cost, Scatter, Spot, draw_scatter
+
+_SIZE = Cost("size of the file", True, lambda amount: format_bytes(round(amount)))
 
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """A model with what it costs; `is_best` where no other is at least as good in everything and better in something.
-
-    `x` and `y` are places in the picture in per cent, None where quality is not known.
-    """
+    """A model with what it costs; `is_best` where no other is as good in all and better in something."""
 
     name: str
     quality: str | None
@@ -24,52 +25,40 @@ class CostRow:
     prompt_speed: str | None
     text_speed: str | None
     is_best: bool
-    x: float | None
-    y: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class CostsView:
-    """All models, and the ends of the picture's axes."""
+    """All models, and the picture of their quality against their size; None where quality is not known."""
 
     rows: tuple[CostRow, ...]
-    sizes: tuple[str, str]
-    qualities: tuple[str, str]
-    has_picture: bool
+    picture: Scatter | None
 
 
 def describe_costs(sides: Sequence[Side], names: Sequence[str]) -> CostsView:
     """Sets what the models of runs cost against their quality; `names` tell them apart."""
-    sizes = [side.model.size_bytes for side in sides]
-    qualities = [side.quality for side in sides if side.quality is not None]
-    widest = max(sizes)
-    low, high = _span(qualities)
     rows = []
     for name, side in zip(names, sides, strict=True):
-        is_known = side.quality is not None and high > low
-        speeds = _find_speeds(side.speed)
+        prompt, text = _find_speeds(side.speed)
         rows.append(
             CostRow(
                 name=name,
                 quality=None if side.quality is None else format_score(side.quality, "share"),
                 size=format_bytes(side.model.size_bytes),
                 memory=format_bytes(side.expected_bytes),
-                prompt_speed=_format_speed(speeds[0]),
-                text_speed=_format_speed(speeds[1]),
+                prompt_speed=_format_speed(prompt),
+                text_speed=_format_speed(text),
                 is_best=not any(_beats(other, side) for other in sides if other is not side),
-                x=round(side.model.size_bytes / widest * 92 + 4, 2) if is_known else None,
-                y=round(96 - ((side.quality or 0) - low) / (high - low) * 92, 2) if is_known else None,
             )
         )
-    ends = (format_score(low, "share"), format_score(high, "share"))
-    return CostsView(tuple(rows), ("0", format_bytes(widest)), ends, any(row.x is not None for row in rows))
-
-
-def _span(qualities: Sequence[float]) -> tuple[float, float]:
-    """Ends of the axis of quality: whole tenths around all of them."""
-    if not qualities:
-        return 0.0, 0.0
-    return max(0.0, int(min(qualities) * 10) / 10), min(1.0, (int(max(qualities) * 10) + 1) / 10)
+    spots = [
+        Spot(name, side.model.size_bytes, side.quality)
+        for name, side in zip(names, sides, strict=True)
+        if side.quality is not None
+    ]
+    has_picture = len(spots) > 1 and all(spot.cost > 0 for spot in spots)
+    picture = draw_scatter("Quality", spots, SHARE_AXIS, better="higher", cost=_SIZE) if has_picture else None
+    return CostsView(tuple(rows), picture)
 
 
 def _find_speeds(speed: Speed | None) -> tuple[float | None, float | None]:

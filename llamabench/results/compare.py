@@ -180,6 +180,29 @@ def compare_suite(pairs: PairedRows, main: Collection[str], *, seed: int = 0) ->
     )
 
 
+def find_flipped(rows: tuple[Iterable[ItemRow], Iterable[ItemRow]], measures: Sequence[Measure]) -> Iterator[str]:
+    """Ids of the items that are on other sides of one half in two runs, by any of some measures.
+
+    Args:
+        rows: The rows of the first run and of the second.
+        measures: The measures; those that are no means of numbers from 0 to 1 flip nothing.
+    """
+    measures = [measure for measure in measures if measure.combine is ratio]
+    first, second = rows
+    before = {row.id: [_find_side(measure.count(row)) for measure in measures] for row in first}
+    for row in second:
+        sides = zip(before.get(row.id, ()), (_find_side(measure.count(row)) for measure in measures), strict=False)
+        if any(one is not None and other is not None and one != other for one, other in sides):
+            yield row.id
+
+
+def _find_side(counts: Counts | None) -> bool | None:
+    """Whether an item is at one half or above, None where it counts for nothing or for more than one."""
+    if counts is None or counts[0] != 1 or not 0 <= counts[1] <= 1:
+        return None
+    return bool(counts[1] >= 0.5)
+
+
 # --- one difference -----------------------------------------------------------------------------
 
 
