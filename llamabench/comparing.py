@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from llamabench import __version__
+from llamabench.diverging import measure_divergence
 from llamabench.errors import LlamabenchError, StoreError
 from llamabench.hardware.gguf import chat_template, read_header, read_model
 from llamabench.measures import Measure
@@ -181,6 +182,27 @@ def compare_runs(runs: Sequence[Run], *, allow_different: bool = False) -> list[
                 missing=tuple(sorted(names[0] ^ names[1])),
             )
         )
+    return found
+
+
+def add_divergences(
+    comparisons: Sequence[Comparison], runs: Sequence[Run], n_prompts: int, *, say: Callable[[str], None]
+) -> list[Comparison]:
+    """Has the models read prompts of the first run, and adds how far they are apart, or why that cannot be said.
+
+    Args:
+        comparisons: What `compare_runs` gave.
+        runs: The runs.
+        n_prompts: Prompts to read.
+        say: Told what goes on.
+    """
+    found = []
+    for comparison, other in zip(comparisons, runs[1:], strict=True):
+        try:
+            divergence = measure_divergence(runs[0], other, n_prompts, say=say)
+            found.append(replace(comparison, divergence=divergence))
+        except LlamabenchError as exc:
+            found.append(replace(comparison, no_divergence=f"No divergence could be measured. {exc}"))
     return found
 
 

@@ -20,7 +20,7 @@ FLOORS: tuple[set[str], ...] = (
     {"attacking", "judging", "outlook", "rating", "report", "runner"},
     {"comparing"},
     {"judging", "outlook", "rating", "report", "runner"},
-    {"auditing", "demand", "opening", "suite_runs"},
+    {"auditing", "demand", "diverging", "opening", "suite_runs"},
     {"budget"},
     {"audit", "benching", "reference", "selection"},
     {"arranging", "asking"},

@@ -43,6 +43,13 @@ REPORT_NAME = "compare.html"
     metavar="FILE",
     help="Write a summary for a model card or a pull request, too.",
 )
+@click.option(
+    "--kl",
+    "n_prompts",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Have the models read N prompts of RUN_A: how far are their probabilities apart?",
+)
 @click.option("--allow-different", is_flag=True, help="Compare runs that were not asked the same, and say so.")
 @click.option("--fail-on-regression", is_flag=True, help="End with exit code 1 if anything regressed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
@@ -57,6 +64,7 @@ def command(
     out: Path,
     report: Path | None,
     markdown: Path | None,
+    n_prompts: int | None,
     allow_different: bool,
     fail_on_regression: bool,
     as_json: bool,
@@ -67,7 +75,7 @@ def command(
     Base against fine-tune, or quant against quant. Items are paired; each difference has an interval and a verdict,
     corrected for how many are looked at: improved, regressed, no evidence, or too few items.
     """
-    from llamabench.comparing import compare_runs
+    from llamabench.comparing import add_divergences, compare_runs
     from llamabench.runner import RunOptions
     from llamabench.suites import SUITES
 
@@ -76,6 +84,8 @@ def command(
     runs = _open(named, options, quiet=quiet)
     try:
         found = compare_runs(runs, allow_different=allow_different)
+        if n_prompts is not None:
+            found = add_divergences(found, runs, n_prompts, say=lambda text: _say(text, quiet=quiet))
         _show(found, report or runs[1].folder / REPORT_NAME, markdown, as_json=as_json)
     finally:
         for run in runs:
@@ -84,6 +94,11 @@ def command(
         one.verdict == "regressed" for each in found for suite in each.suites for one in suite.differences
     )
     return 1 if fail_on_regression and has_regressed else 0
+
+
+def _say(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        click.echo(text, err=True)
 
 
 def _find(name: str) -> Named:

@@ -61,15 +61,14 @@ def describe_item(row: ItemRow, n_chars: int) -> Text:
     text.append(f"  {show_hidden(row.group)}  ", style="dim")
     text.append(row.outcome, style=_STYLES[row.outcome])
     for exchange in row.exchanges:
-        text.append("\n" + _cut(exchange.prompt, n_chars), style="dim")
+        text.append(f"\n{_INDENT}{_cut(exchange.prompt, n_chars)}", style="dim")
         for line in _describe_answers(exchange, n_chars):
             text.append("\n").append_text(line)
     if row.error is not None:
         text.append(f"\n{_INDENT}{_cut(row.error, n_chars)}", style="red")
-    if row.values:
-        text.append(
-            f"\n{_INDENT}" + ", ".join(f"{show_hidden(name)} {value:.4g}" for name, value in row.values.items())
-        )
+    numbers = [f"{show_hidden(name)} {value:.4g}" for name, value in row.values.items() if "#" not in name]
+    if numbers:
+        text.append(f"\n{_INDENT}{', '.join(numbers)}")
     return text.append("\n")
 
 
