@@ -70,7 +70,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Compare each RUN_B with RUN_A: folders of finished runs, or models, which are then run with equal settings.
+    """Compare each of RUN_B... with RUN_A: folders of finished runs, or models, which are then run with equal settings.
 
     Base against fine-tune, or quant against quant. Items are paired; each difference has an interval and a verdict,
     corrected for how many are looked at: improved, regressed, no evidence, or too few items.

@@ -66,7 +66,7 @@ def _write_part(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _write_rest(n: str, what: str = "no evidence") -> list[str]:
-    return [] if n == "0" else [f"{n} scores of categories: {what}"]
+    return [] if n == "0" else [f"Scores of categories: {n} with {what}"]
 
 
 def _write_row(row: ChangeRow) -> str:

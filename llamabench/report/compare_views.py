@@ -366,7 +366,7 @@ def _view_divergence(found: Divergence) -> tuple[Pair, ...]:
         Pair("Mean KL divergence", f"{found.mean:.4f}{error} nats"),
         Pair("Percentiles of it", percentiles),
         Pair("Same likeliest token", format_score(found.agreement, "share")),
-        Pair("Mean change of the next token's probability", _format_change(found.mean_change, "share")),
+        Pair("Mean change of the next token's probability", f"{_format_change(found.mean_change, 'share')} points"),
         Pair("Root mean square of that change", format_score(found.root_mean_square_change, "share")),
         Pair("Log of the ratio of perplexities", f"{found.log_perplexity_ratio:+.4f}".replace("-", "\u2212")),
         Pair(
