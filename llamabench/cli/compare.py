@@ -122,6 +122,11 @@ def _open(named: Sequence[Named], options: RunOptions, *, quiet: bool) -> list[R
     bar = Bar(quiet=quiet, always_new=False)
     try:
         return open_runs(named, options, bar)
+    except KeyboardInterrupt:
+        bar.close()
+        if bar.saved:
+            click.echo(bar.saved, err=True)
+        raise
     except LlamabenchError as exc:
         raise (type(exc)(f"{exc}\n{bar.saved}") if bar.saved else exc) from exc
     finally:

@@ -14,7 +14,7 @@ from llamabench.stats.intervals import FloatArray, Interval, percentile_interval
 PairedStatistic = Callable[[FloatArray], FloatArray]
 """Turns totals of shape `(m, n_strata, k)` into numbers of shape `(m,)`, NaN where there is none."""
 
-MOST_RESAMPLED = 2_000
+MOST_RESAMPLED = 1_000
 """With more clusters than this, skewness no longer matters and the normal distribution stands in for resamples."""
 
 CONFIDENCE = 0.95
@@ -93,7 +93,7 @@ def compare_paired(
 
     The interval comes from drawing whole clusters with replacement, the same ones for both runs, within each stratum:
     bias-corrected and accelerated (BCa) with the jackknife's acceleration over strata. The p-value comes from
-    exchanging the runs of whole clusters at random, which is exact where neither run is better in any way. Beyond 2,000
+    exchanging the runs of whole clusters at random, which is exact where neither run is better in any way. Beyond 1,000
     clusters both come from the normal distribution with the jackknife's standard error.
 
     Args:
