@@ -17,9 +17,8 @@ PACKAGE = Path(__file__).parents[1] / "llamabench"
 FLOORS: tuple[set[str], ...] = (
     {"__main__"},
     {"cli"},
-    {"attacking", "judging", "outlook", "rating", "report", "runner"},
     {"comparing"},
-    {"judging", "outlook", "rating", "report", "runner"},
+    {"attacking", "judging", "outlook", "rating", "report", "runner"},
     {"auditing", "demand", "diverging", "opening", "suite_runs"},
     {"budget"},
     {"audit", "benching", "reference", "selection"},

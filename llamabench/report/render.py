@@ -69,7 +69,6 @@ def write_page(page: str, path: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    """Write a file such that a reader of `path` sees the old one or the new one, never half of one."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
