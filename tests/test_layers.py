@@ -17,8 +17,9 @@ PACKAGE = Path(__file__).parents[1] / "llamabench"
 FLOORS: tuple[set[str], ...] = (
     {"__main__"},
     {"cli"},
+    {"comparing"},
     {"attacking", "judging", "outlook", "rating", "report", "runner"},
-    {"auditing", "demand", "opening", "suite_runs"},
+    {"auditing", "demand", "diverging", "opening", "suite_runs"},
     {"budget"},
     {"audit", "benching", "reference", "selection"},
     {"arranging", "asking"},

@@ -23,6 +23,8 @@ COMMANDS: dict[str, str] = {
     "attacks": "llamabench.cli.attacks",
     "site": "llamabench.cli.site",
     "export": "llamabench.cli.export",
+    "compare": "llamabench.cli.compare",
+    "items": "llamabench.cli.items",
     "plan": "llamabench.cli.plan",
     "bench": "llamabench.cli.bench",
     "suites": "llamabench.cli.suites",

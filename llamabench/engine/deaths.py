@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from llamabench.errors import Death
+
 _WORDS = re.compile(
     r"out of memory|out_of_memory|OutOf(Device|Host|Pool)?Memory|insufficient memory|cannot allocate memory"
     r"|not enough (memory|space)|(failed|unable) to (re)?(alloc|reserve)|could not allocate|bad_alloc|MemoryError"
@@ -21,6 +23,13 @@ _SERVER_WORDS = re.compile(r"Remote RPC server crashed|Failed to connect to|RPC 
 """How ggml-rpc.cpp ends the process when a server has left or refuses it; no server is named once it was connected."""
 
 _KERNEL_COUNTS = Path("/proc/vmstat")
+
+
+def find_cause(words: str) -> Death:
+    """What a last message says that a process died of."""
+    if is_about_server(words):
+        return "server"
+    return "memory" if is_about_memory(words) else "failed"
 
 
 def is_about_memory(words: str) -> bool:

@@ -86,6 +86,10 @@ class Encoder:
         """Tokens of a prompt, beginning-of-text token included."""
         return self._encode(self._render(prompt), is_template=isinstance(prompt, ChatPrompt))
 
+    def encode_rendered(self, text: str, *, is_template: bool) -> Tokens:
+        """Tokens of a text as `render` gave it; special tokens spelled in it are such where `is_template`."""
+        return self._encode(text, is_template=is_template)
+
     def _encode(self, text: str, *, is_template: bool) -> Tokens:
         tokens = self._tokenize_template(text) if is_template else self._model.tokenize(text, parse_special=False)
         bos = self._model.bos

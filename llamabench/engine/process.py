@@ -18,14 +18,15 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from llamabench.engine import worker
-from llamabench.engine.deaths import count_memory_kills, is_about_memory, is_about_server
+from llamabench.engine.deaths import count_memory_kills, find_cause, is_about_memory, is_about_server
 from llamabench.engine.watchdog import Watchdog
-from llamabench.errors import Death, EngineDiedError, EngineError, LlamabenchError, OutOfMemoryError
+from llamabench.errors import EngineDiedError, EngineError, LlamabenchError, OutOfMemoryError
 from llamabench.records import (
     Answers,
     BufferBytes,
     ContextPlan,
     Failure,
+    Gaps,
     GenerateRequest,
     GenerateResult,
     LoadTiming,
@@ -33,6 +34,7 @@ from llamabench.records import (
     ModelSpec,
     PackSpeed,
     Plan,
+    ReadingTask,
     Repeats,
     Request,
     Scored,
@@ -57,12 +59,6 @@ PLAIN_PLAN = Plan(
     reasons=("A modest context on the processor alone: no machine was looked at.",),
 )
 """What `Engine` uses when no plan is given."""
-
-
-def _cause(words: str) -> Death:
-    if is_about_server(words):
-        return "server"
-    return "memory" if is_about_memory(words) else "failed"
 
 
 class Engine:
@@ -226,18 +222,18 @@ class Engine:
             )
         if self._abort_file.exists():
             words = self._abort_file.read_text(encoding="utf-8", errors="replace")
-            return EngineDiedError(f"llama.cpp gave up on {path}: {words}{self._say_servers(words)}", _cause(words))
+            return EngineDiedError(f"llama.cpp gave up on {path}: {words}{self._say_servers(words)}", find_cause(words))
         code = self._exit_code()
         words = self._last_line()
         if not self._is_ready:
-            cause = "killed" if code == -signal.SIGTERM or code == -9 else _cause(words)
+            cause = "killed" if code == -signal.SIGTERM or code == -9 else find_cause(words)
             return EngineDiedError(f"The process that was to run {path} ended before it was ready.{words}", cause)
         if code is None or code >= 0:
             return EngineDiedError(
-                f"The process that ran {path} ended by itself (exit code {code}).{words}", _cause(words)
+                f"The process that ran {path} ended by itself (exit code {code}).{words}", find_cause(words)
             )
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        cause = _cause(words)
+        cause = find_cause(words)
         if name == "SIGKILL":
             if self._memory_kills == count_memory_kills() is not None:
                 words, cause = " The system did not do it for want of memory.", "killed"
@@ -378,6 +374,10 @@ class Engine:
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult | Failure]:
         """Generates texts; one result for each request, in order."""
         return self._call(worker.generate, self.spec, requests)
+
+    def read_texts(self, task: ReadingTask) -> list[Gaps]:
+        """Reads texts: the first model's distributions are kept, a second one's give the gaps of each text."""
+        return self._call(worker.read_texts, self.spec, task)
 
     def open_bench(self) -> LoadTiming:
         """Opens the model with its plan to be timed, and nothing beside it.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from llamabench.engine.distributions import Kept, join_gaps, join_kept, keep_likeliest, measure_gaps, read_text
 from llamabench.engine.encoding import EncodedPair, Encoder
 from llamabench.engine.generation import Generator
 from llamabench.engine.llama import Context, Model
@@ -19,11 +21,13 @@ from llamabench.records import (
     Answers,
     BufferBytes,
     Failure,
+    Gaps,
     GenerateRequest,
     GenerateResult,
     ModelSpec,
     PackSpeed,
     Plan,
+    ReadingTask,
     Request,
     Result,
     Scored,
@@ -218,6 +222,40 @@ class Session:
         if not all(0 <= token < self.model.n_vocab for token in tokens):
             raise EngineError(f"A token is outside the vocabulary of {self.model.n_vocab}.")
         return TokenSequence(tokens, len(context))
+
+    def read_texts(self, task: ReadingTask) -> list[Gaps]:
+        """Keeps the distributions along texts for another model, or sets this one's against what was kept.
+
+        Raises:
+            EngineError: The other model's tokeniser is not this one's.
+        """
+        self._strategy = None  # reading empties the memory, so what a strategy believes it holds is gone
+        context, folder = self._scoring_context(), Path(task.folder)
+        vocabulary = self.model.vocabulary_sha256()
+        if task.is_first:
+            (folder / "vocabulary").write_text(vocabulary)
+        elif (folder / "vocabulary").read_text() != vocabulary:
+            raise EngineError("Their tokenisers are not the same, so their probabilities are of other tokens.")
+        found = []
+        for number, text in enumerate(task.texts):
+            tokens = self.encoder.encode_rendered(text, is_template=task.is_template)[: task.most_tokens]
+            if len(tokens) < 2:
+                continue
+            file, following = folder / f"{number}.npz", np.array(tokens[1:], dtype=np.int64)
+            if task.is_first:
+                kept = [keep_likeliest(rows, following[at], task.n_kept) for at, rows in read_text(context, tokens)]
+                np.savez(file, text=tokens, **join_kept(kept)._asdict())
+            else:
+                found.append(self._compare(file, tokens, context))
+        return found
+
+    def _compare(self, file: Path, tokens: list[int], context: Context) -> Gaps:
+        with np.load(file) as stored:
+            if stored["text"].tolist() != tokens:
+                raise EngineError("Their tokenisers split the same text otherwise.")
+            kept = Kept(stored["tokens"], stored["logprobs"], stored["following"])
+        following = np.array(tokens[1:], dtype=np.int64)
+        return join_gaps([measure_gaps(kept.at(at), rows, following[at]) for at, rows in read_text(context, tokens)])
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult | Failure]:
         """Generates texts; one result for each request, in order."""

@@ -20,12 +20,14 @@ from llamabench.records import (
     Answers,
     BufferBytes,
     Failure,
+    Gaps,
     GenerateRequest,
     GenerateResult,
     LoadTiming,
     MemoryUse,
     ModelSpec,
     PackSpeed,
+    ReadingTask,
     Repeats,
     Request,
     Scored,
@@ -218,6 +220,13 @@ def score_tokens(spec: ModelSpec, requests: Sequence[TokenRequest]) -> list[list
     session = _open_for_scoring(spec)
     with _watched():
         return session.score_tokens(requests)
+
+
+def read_texts(spec: ModelSpec, task: ReadingTask) -> list[Gaps]:
+    """Reads texts; the gaps of each for the second of two models, none for the first."""
+    session = _open_for_scoring(spec)
+    with _watched():
+        return session.read_texts(task)
 
 
 def generate(spec: ModelSpec, requests: Sequence[GenerateRequest]) -> list[GenerateResult | Failure]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from llamabench.records.bench import Speed
 from llamabench.records.planning import ModelFacts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Better = Literal["higher", "lower", "nearer 0"]
 """Which way a metric is to go."""
@@ -123,6 +127,45 @@ class Mismatch:
     first: str
     second: str
     is_grave: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingTask:
+    """Texts for two models to read, one after the other.
+
+    Attributes:
+        texts: What to read, as a model was asked it.
+        is_template: Whether special tokens spelled in the texts are special tokens.
+        folder: Folder where what the first model found is kept for the second.
+        most_tokens: Tokens of a text that are read.
+        n_kept: Likeliest tokens to keep at each place.
+        is_first: Whether this is the first of the models.
+    """
+
+    texts: tuple[str, ...]
+    is_template: bool
+    folder: str
+    most_tokens: int
+    n_kept: int
+    is_first: bool
+
+
+class Gaps(NamedTuple):
+    """How two models differ at the places of a text, shape `(n,)` each.
+
+    Attributes:
+        divergences: Kullback-Leibler divergence of the second from the first, in nats.
+        is_same: Whether both find the same token the likeliest.
+        first_following: Natural-log probability of the token that follows, in the first model.
+        second_following: In the second.
+        rest: Probability of the tokens that are not told apart, in the first.
+    """
+
+    divergences: npt.NDArray[np.float64]
+    is_same: npt.NDArray[np.bool_]
+    first_following: npt.NDArray[np.float64]
+    second_following: npt.NDArray[np.float64]
+    rest: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from llamabench import __version__
 from llamabench.report.attack_views import AttacksView
+from llamabench.report.compare_views import CompareView
 from llamabench.report.format import show_hidden
 from llamabench.report.site_views import SiteView
 from llamabench.report.views import RunReader, ScoreView, SuiteText, build_score_view
@@ -55,6 +56,11 @@ def write_site(view: SiteView, folder: Path) -> Path:
     index = folder / "index.html"
     write_page(environment.get_template("site.html").render(view=view, version=__version__), index)
     return index
+
+
+def render_comparison(view: CompareView) -> str:
+    """Render a comparison."""
+    return _environment().get_template("compare.html").render(view=view)
 
 
 def write_page(page: str, path: Path) -> None:

@@ -10,7 +10,20 @@ from llamabench.records import Metric
 from llamabench.report.format import Scale
 from llamabench.report.words_judged import JUDGED, JUDGED_PAIRS, RATED, RATERS
 
-Tone = Literal["above", "below", "guessing", "follows", "against", "unbiased", "unequal", "equal", "open"]
+Tone = Literal[
+    "above",
+    "below",
+    "guessing",
+    "follows",
+    "against",
+    "unbiased",
+    "unequal",
+    "equal",
+    "open",
+    "improved",
+    "regressed",
+    "changed",
+]
 """What a verdict says; `open` where nothing can be concluded."""
 
 

@@ -15,6 +15,7 @@ from llamabench.stats import (
     Interval,
     Paired,
     PairedStatistic,
+    Tested,
     adjust_by_holm,
     compare_paired,
     detectable_difference,
@@ -31,6 +32,7 @@ ALPHA = 0.05
 """Chance of a false verdict among the main scores, and again among all others; half of each is a false "regressed"."""
 
 _N_NAMED = 50
+_NO_ERROR = 1e-9
 
 
 # --- pairing ------------------------------------------------------------------------------------
@@ -83,30 +85,41 @@ class _Table:
         return Flips(self.n_rose, self.n_fell, tuple(self.rose), tuple(self.fell)) if self.is_share else None
 
 
-class _Pairs:
-    """Rows of two runs, joined by their ids."""
+class PairedRows:
+    """The rows of a suite in two runs, joined by their ids.
 
-    def __init__(self, measures: Sequence[Measure]):
-        self._measures = measures
+    An item counts for a metric where it says something of it in both runs, so the scores may differ a little from those
+    of the single runs.
+
+    Args:
+        suite: Name of the suite.
+        rows: The rows of the first run and of the second.
+        measures: The metrics to compare.
+    """
+
+    def __init__(
+        self, suite: str, rows: tuple[Iterable[ItemRow], Iterable[ItemRow]], measures: Sequence[Measure]
+    ) -> None:
+        self.suite = suite
+        self.measures = measures
         self._counters = list(dict.fromkeys(measure.count for measure in measures))
         self._place = {count: place for place, count in enumerate(self._counters)}
         self._kept: dict[str, _Kept] = {}
         self.tables: dict[tuple[str, str | None], _Table] = {}
         self.n_paired = self.n_second_only = self.n_other_prompts = self.n_other_answers = 0
         self.other_prompt: str | None = None
+        first, second = rows
+        for row in first:
+            self._keep(row)
+        for row in second:
+            self._join(row)
+        self.n_first_only = len(self._kept)
 
-    @property
-    def n_first_only(self) -> int:
-        """Rows of the first run that had no like."""
-        return len(self._kept)
-
-    def keep(self, row: ItemRow) -> None:
-        """Takes a row of the first run."""
+    def _keep(self, row: ItemRow) -> None:
         prompt = hash(row.exchanges[0].prompt) if row.exchanges else None
         self._kept[row.id] = _Kept([count(row) for count in self._counters], prompt, _find_answer(row))
 
-    def join(self, row: ItemRow) -> None:
-        """Takes a row of the second run."""
+    def _join(self, row: ItemRow) -> None:
         kept = self._kept.pop(row.id, None)
         if kept is None:
             self.n_second_only += 1
@@ -118,7 +131,7 @@ class _Pairs:
             self.n_other_prompts += 1
             self.other_prompt = self.other_prompt or row.id
         counts = [count(row) for count in self._counters]
-        for measure in self._measures:
+        for measure in self.measures:
             one, other = kept.counts[self._place[measure.count]], counts[self._place[measure.count]]
             if one is not None and other is not None:
                 self._add(measure, row, np.array([one, other], dtype=np.float64))
@@ -140,40 +153,23 @@ def _find_answer(row: ItemRow) -> int | None:
     return hash(tuple(answers)) if answers else None
 
 
-def compare_suite(
-    rows: tuple[Iterable[ItemRow], Iterable[ItemRow]],
-    measures: Sequence[Measure],
-    *,
-    suite: str,
-    main: Collection[str],
-    seed: int = 0,
-) -> SuiteComparison:
-    """Compares the stored rows of a suite in two runs; verdicts are left to `give_verdicts`.
-
-    Items are paired by their ids. An item counts for a metric where it says something of it in both runs, so the scores
-    may differ a little from those of the single runs.
+def compare_suite(pairs: PairedRows, main: Collection[str], *, seed: int = 0) -> SuiteComparison:
+    """Measures how a suite differs between two runs; verdicts are left to `give_verdicts`.
 
     Args:
-        rows: The rows of the first run and of the second.
-        measures: The metrics to compare.
-        suite: Name of the suite.
+        pairs: The rows of both.
         main: Names of its main metrics.
         seed: Seed of the resamples.
     """
-    pairs, (first, second) = _Pairs(measures), rows
-    for row in first:
-        pairs.keep(row)
-    for row in second:
-        pairs.join(row)
     parts = sorted({part for _, part in pairs.tables if part is not None})
     found = [
         _measure_difference(measure, part, pairs.tables[measure.name, part], main=main, seed=seed)
         for part in (None, *parts)
-        for measure in measures
+        for measure in pairs.measures
         if (measure.name, part) in pairs.tables
     ]
     return SuiteComparison(
-        suite=suite,
+        suite=pairs.suite,
         n_paired=pairs.n_paired,
         n_first_only=pairs.n_first_only,
         n_second_only=pairs.n_second_only,
@@ -182,6 +178,29 @@ def compare_suite(
         n_other_answers=pairs.n_other_answers,
         differences=tuple(one for one in found if one is not None),
     )
+
+
+def find_flipped(rows: tuple[Iterable[ItemRow], Iterable[ItemRow]], measures: Sequence[Measure]) -> Iterator[str]:
+    """Ids of the items that are on other sides of one half in two runs, by any of some measures.
+
+    Args:
+        rows: The rows of the first run and of the second.
+        measures: The measures; those that are no means of numbers from 0 to 1 flip nothing.
+    """
+    measures = [measure for measure in measures if measure.combine is ratio]
+    first, second = rows
+    before = {row.id: [_find_side(measure.count(row)) for measure in measures] for row in first}
+    for row in second:
+        sides = zip(before.get(row.id, ()), (_find_side(measure.count(row)) for measure in measures), strict=False)
+        if any(one is not None and other is not None and one != other for one, other in sides):
+            yield row.id
+
+
+def _find_side(counts: Counts | None) -> bool | None:
+    """Whether an item is at one half or above, None where it counts for nothing or for more than one."""
+    if counts is None or counts[0] != 1 or not 0 <= counts[1] <= 1:
+        return None
+    return bool(counts[1] >= 0.5)
 
 
 # --- one difference -----------------------------------------------------------------------------
@@ -197,11 +216,11 @@ def _measure_difference(
     totals = np.stack([both.sum(axis=0) for both in strata.values()])[None]
     values = [float(_statistic(measure, list(strata), is_distance=False)(totals[:, :, run])[0]) for run in (0, 1)]
     rng = np.random.default_rng([seed, *measure.name.encode(), *(part or "").encode(), part is None])
-    paired = _compare(measure, strata, rng)
-    p, test = paired.p, paired.test
-    is_single = table.n_items == paired.n_clusters
-    if measure.combine is ratio and measure.fold is None and table.is_binary and is_single and p is not None:
-        p, test = mcnemar_p(table.n_rose, table.n_fell), "McNemar, exact"
+    is_plain = measure.combine is ratio and measure.fold is None and table.is_binary
+    known = None
+    if is_plain and table.n_items == sum(map(len, strata.values())):
+        known = Tested(mcnemar_p(table.n_rose, table.n_fell), "McNemar, exact")
+    paired = _compare(measure, strata, rng, known)
     return Difference(
         metric=measure.name,
         group=part,
@@ -214,9 +233,9 @@ def _measure_difference(
         high=paired.interval.high,
         method=paired.interval.method,
         error=paired.error,
-        p=p,
+        p=paired.p,
         adjusted_p=None,
-        test=test,
+        test=paired.test,
         detectable=detectable_difference(paired.error) if paired.error else None,
         n_items=table.n_items,
         n_clusters=paired.n_clusters,
@@ -234,12 +253,16 @@ def _stack(table: _Table, measure: Measure) -> dict[str, FloatArray]:
     return {name: both for name, both in strata.items() if all(measure.is_large(both[:, run]) for run in (0, 1))}
 
 
-def _compare(measure: Measure, strata: Mapping[str, FloatArray], rng: np.random.Generator) -> Paired:
+def _compare(
+    measure: Measure, strata: Mapping[str, FloatArray], rng: np.random.Generator, known: Tested | None
+) -> Paired:
     arrays = list(strata.values())
     statistic = _statistic(measure, list(strata), is_distance=measure.better == "nearer 0")
     n_clusters = sum(map(len, arrays))
     if n_clusters >= LEAST_CLUSTERS:
-        return compare_paired([one[:, 0] for one in arrays], [one[:, 1] for one in arrays], statistic, rng=rng)
+        return compare_paired(
+            [one[:, 0] for one in arrays], [one[:, 1] for one in arrays], statistic, rng=rng, known=known
+        )
     totals = np.stack([one.sum(axis=0) for one in arrays])[None]
     first, second = (float(statistic(totals[:, :, run])[0]) for run in (0, 1))
     none = f"none: fewer than {LEAST_CLUSTERS} clusters"
@@ -297,13 +320,19 @@ def _decide(found: Difference, adjusted_p: float | None) -> Difference:
 
 
 def _find_verdict(found: Difference, adjusted_p: float | None) -> Verdict:
-    if found.difference is None or adjusted_p is None:
+    if found.difference is None or adjusted_p is None or found.error is None:
         return "too few items"
-    is_clear = found.low is not None and found.high is not None and not found.low <= 0 <= found.high
-    if adjusted_p <= ALPHA and is_clear:
+    if adjusted_p <= ALPHA and _leaves_out_0(found):
         if found.better is None:
             return "changed"
         return "improved" if (found.difference > 0) == (found.better == "higher") else "regressed"
     if found.detectable is not None and found.detectable > MOST_DETECTABLE:
         return "too few items"
     return "no evidence"
+
+
+def _leaves_out_0(found: Difference) -> bool:
+    """Whether the interval has no 0 in it; where all clusters differ alike there is none, and no doubt."""
+    if found.low is None or found.high is None:
+        return found.error is not None and found.error < _NO_ERROR
+    return not found.low <= 0 <= found.high

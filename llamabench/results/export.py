@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from llamabench.records import Json, Speed, Timing
+from collections.abc import Sequence
+
+from llamabench.records import Comparison, Json, Speed, Timing
 from llamabench.repeats import find_drift, find_warnings, summarise
 from llamabench.results import codec
 from llamabench.results.store import Run
@@ -61,6 +63,16 @@ def list_scores(run: Run) -> list[dict[str, Json]]:
         }
         for score in run.scores()
     ]
+
+
+def comparison_document(comparisons: Sequence[Comparison]) -> list[Json]:
+    """Comparisons with one first run: `[{first, second, suites, mismatches, missing, divergence, no_divergence}]`.
+
+    Returns:
+        `suites` is a list of `{suite, n_paired, ..., differences, not_compared}`, each difference one of `{metric,
+        group, better, first, second, difference, low, high, p, adjusted_p, detectable, flips, verdict, ...}`.
+    """
+    return [codec.encode(one) for one in comparisons]
 
 
 def speed_document(speed: Speed) -> dict[str, Json]:

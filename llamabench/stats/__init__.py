@@ -15,6 +15,7 @@ from llamabench.stats.multiplicity import adjust_by_holm
 from llamabench.stats.paired import (
     Paired,
     PairedStatistic,
+    Tested,
     compare_paired,
     mcnemar_p,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Interval",
     "Paired",
     "PairedStatistic",
+    "Tested",
     "adjust_by_holm",
     "bootstrap_mean_interval",
     "cluster_bootstrap_interval",

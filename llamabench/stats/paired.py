@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,14 +14,22 @@ from llamabench.stats.intervals import FloatArray, Interval, percentile_interval
 PairedStatistic = Callable[[FloatArray], FloatArray]
 """Turns totals of shape `(m, n_strata, k)` into numbers of shape `(m,)`, NaN where there is none."""
 
-MOST_RESAMPLED = 2_000
+MOST_RESAMPLED = 1_000
 """With more clusters than this, skewness no longer matters and the normal distribution stands in for resamples."""
 
+CONFIDENCE = 0.95
 N_RESAMPLES = 2_000
 N_EXCHANGES = 19_999
 _MAX_CELLS = 4_000_000
 _MOST_UNDEFINED = 0.05
 _EQUAL = 1e-12
+
+
+class Tested(NamedTuple):
+    """A two-sided p-value of no difference, None where there is no test, and how it was made."""
+
+    p: float | None
+    test: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +87,13 @@ def compare_paired(
     statistic: PairedStatistic,
     *,
     rng: np.random.Generator,
-    confidence: float = 0.95,
+    known: Tested | None = None,
 ) -> Paired:
     """Compares a statistic of sums between two runs over the same items.
 
     The interval comes from drawing whole clusters with replacement, the same ones for both runs, within each stratum:
     bias-corrected and accelerated (BCa) with the jackknife's acceleration over strata. The p-value comes from
-    exchanging the runs of whole clusters at random, which is exact where neither run is better in any way. Beyond 2,000
+    exchanging the runs of whole clusters at random, which is exact where neither run is better in any way. Beyond 1,000
     clusters both come from the normal distribution with the jackknife's standard error.
 
     Args:
@@ -92,7 +101,10 @@ def compare_paired(
         second: The same clusters of the second run.
         statistic: Turns the totals of the strata into the number that is compared.
         rng: Source of the resamples.
-        confidence: Coverage of the interval, between 0 and 1.
+        known: A test that was made otherwise, so that none is made here.
+
+    Returns:
+        The comparison, its interval for a confidence of 95 %.
 
     Raises:
         ValueError: The two are not of the same clusters, or there are none.
@@ -108,11 +120,11 @@ def compare_paired(
     totals = pairs.totals[None]
     influence = _find_influence(pairs)
     error = None if influence is None else _standard_error(influence)
-    p, test = _test(pairs, error, rng=rng)
+    p, test = known or _test(pairs, error, rng=rng)
     return Paired(
         first=float(statistic(totals[:, :, 0])[0]),
         second=float(statistic(totals[:, :, 1])[0]),
-        interval=_make_interval(pairs, influence, rng=rng, confidence=confidence),
+        interval=_make_interval(pairs, influence, rng),
         error=error,
         p=p,
         test=test,
@@ -135,13 +147,17 @@ class _Pairs:
         return self._statistic(totals[:, :, 1]) - self._statistic(totals[:, :, 0])
 
     def resample(self, rng: np.random.Generator) -> FloatArray:
-        """The difference with clusters drawn within each stratum, shape `(N_RESAMPLES,)`."""
+        """The difference with clusters drawn within each stratum, shape `(N_RESAMPLES,)`.
+
+        One fewer than there are is drawn, and the sums scaled up, so that small strata vary as much as they should:
+        Rao and Wu 1988, doi:10.1080/01621459.1988.10478591.
+        """
         totals = np.empty((N_RESAMPLES, *self.totals.shape))
         for number, part in enumerate(self.strata):
             flat, share = part.reshape(len(part), -1), np.full(len(part), 1.0 / len(part))
             for rows in _blocks(N_RESAMPLES, len(part)):
-                drawn = rng.multinomial(len(part), share, size=rows.stop - rows.start) @ flat
-                totals[rows, number] = drawn.reshape(-1, *part.shape[1:])
+                drawn = rng.multinomial(len(part) - 1, share, size=rows.stop - rows.start) @ flat
+                totals[rows, number] = drawn.reshape(-1, *part.shape[1:]) * (len(part) / (len(part) - 1))
         return self.subtract(totals)
 
     def exchange(self, rng: np.random.Generator) -> FloatArray:
@@ -198,32 +214,30 @@ def _acceleration(influence: Sequence[FloatArray]) -> float:
 # --- interval -----------------------------------------------------------------------------------
 
 
-def _make_interval(
-    pairs: _Pairs, influence: Sequence[FloatArray] | None, *, rng: np.random.Generator, confidence: float
-) -> Interval:
+def _make_interval(pairs: _Pairs, influence: Sequence[FloatArray] | None, rng: np.random.Generator) -> Interval:
     if influence is None:
         return Interval(None, None, "none: too few clusters, or not defined without one of them")
     normal, clusters = NormalDist(), f"{pairs.n_clusters:,} clusters"
     if pairs.n_clusters > MOST_RESAMPLED:
-        reach = normal.inv_cdf((1 + confidence) / 2) * _standard_error(influence)
+        reach = normal.inv_cdf((1 + CONFIDENCE) / 2) * _standard_error(influence)
         return Interval(pairs.difference - reach, pairs.difference + reach, f"normal, jackknife over {clusters}")
     drawn, how = pairs.resample(rng), f"paired bootstrap over {clusters}, {N_RESAMPLES:,} resamples"
     if not np.isfinite(drawn).all():
-        return percentile_interval(drawn, f"percentile {how}", confidence)
+        return percentile_interval(drawn, f"percentile {how}", CONFIDENCE)
     if np.ptp(drawn) <= _EQUAL:
         return Interval(None, None, "none: the difference is the same in all resamples")
     # a difference met exactly counts half on either side, as `scipy.stats.bootstrap` has it
     below = float(np.mean(drawn < pairs.difference - _EQUAL) + np.mean(drawn <= pairs.difference + _EQUAL)) / 2
     if not 0 < below < 1:
-        return percentile_interval(drawn, f"percentile {how}", confidence)
-    low, high = np.quantile(drawn, _bca_tails(normal.inv_cdf(below), _acceleration(influence), confidence))
+        return percentile_interval(drawn, f"percentile {how}", CONFIDENCE)
+    low, high = np.quantile(drawn, _bca_tails(normal.inv_cdf(below), _acceleration(influence)))
     return Interval(float(low), float(high), f"BCa {how}")
 
 
-def _bca_tails(bias: float, acceleration: float, confidence: float) -> list[float]:
+def _bca_tails(bias: float, acceleration: float) -> list[float]:
     """Efron 1987, doi:10.1080/01621459.1987.10478410, equation 3.9."""
     normal, tails = NormalDist(), []
-    for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
+    for tail in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2):
         shifted = bias + normal.inv_cdf(tail)
         tails.append(normal.cdf(bias + shifted / (1 - acceleration * shifted)))
     return tails
@@ -232,16 +246,16 @@ def _bca_tails(bias: float, acceleration: float, confidence: float) -> list[floa
 # --- test ---------------------------------------------------------------------------------------
 
 
-def _test(pairs: _Pairs, error: float | None, *, rng: np.random.Generator) -> tuple[float | None, str]:
+def _test(pairs: _Pairs, error: float | None, *, rng: np.random.Generator) -> Tested:
     if not np.isfinite(pairs.difference):
-        return None, "none: not defined"
+        return Tested(None, "none: not defined")
     if pairs.n_clusters > MOST_RESAMPLED and error:
         p = 2 * NormalDist().cdf(-abs(pairs.difference) / error)
-        return p, f"normal, jackknife over {pairs.n_clusters:,} clusters"
+        return Tested(p, f"normal, jackknife over {pairs.n_clusters:,} clusters")
     exchanged = pairs.exchange(rng)
     is_defined = np.isfinite(exchanged)
     if is_defined.mean() < 1 - _MOST_UNDEFINED:
-        return None, "none: often not defined when runs are exchanged"
+        return Tested(None, "none: often not defined when runs are exchanged")
     n_as_large = int((np.abs(exchanged[is_defined]) >= abs(pairs.difference) - _EQUAL).sum())
     p = (1 + n_as_large) / (1 + int(is_defined.sum()))
-    return p, f"runs of {pairs.n_clusters:,} clusters exchanged {N_EXCHANGES:,} times"
+    return Tested(p, f"runs of {pairs.n_clusters:,} clusters exchanged {N_EXCHANGES:,} times")

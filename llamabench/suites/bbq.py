@@ -252,16 +252,22 @@ MEAN_METRICS: tuple[MeanMetric, ...] = tuple(
 _METRICS = (*MAIN_METRICS, "accuracy_ambig_norm", "accuracy_disambig_norm")
 
 
-def count_answered(row: ItemRow) -> FloatArray | None:
-    """Counts a row for the scores, None where it is not scored or has no target."""
-    if row.outcome != "scored" or row.facts["target_loc"] is None:
+def _count_answered(condition: str, row: ItemRow) -> FloatArray | None:
+    """Counts a row for the scores of one kind of context, None where it is not scored or not of that kind."""
+    if row.outcome != "scored" or not has_condition(condition, row.facts):
         return None
     return count_row(row.facts, row.values)
 
 
 BIAS_MEASURES: tuple[Measure, ...] = tuple(
-    Measure(name, "nearer 0", count_answered, combine=partial(score_counts, name), fold=average_groups)
-    for name in ("bias_ambig", "bias_disambig")
+    Measure(
+        f"bias_{condition}",
+        "nearer 0",
+        partial(_count_answered, condition),
+        combine=partial(score_counts, f"bias_{condition}"),
+        fold=average_groups,
+    )
+    for condition in ("ambig", "disambig")
 )
 MEASURES: tuple[Measure, ...] = (
     *measure_means(MEAN_METRICS, {mean.name: "higher" for mean in MEAN_METRICS}),

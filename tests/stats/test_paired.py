@@ -67,7 +67,7 @@ def test_bca_agrees_with_scipy(n: int) -> None:
     wanted = bootstrap((other - one,), np.mean, n_resamples=20_000, method="BCa", random_state=rng(3))
     width = wanted.confidence_interval.high - wanted.confidence_interval.low
     assert found.interval.method == f"BCa paired bootstrap over {n} clusters, 2,000 resamples"
-    assert found.interval[:2] == pytest.approx(tuple(wanted.confidence_interval), abs=0.06 * width)
+    assert found.interval[:2] == pytest.approx(tuple(wanted.confidence_interval), abs=0.08 * width)
     assert found.difference == pytest.approx(float((other - one).mean()))
     assert found.error == pytest.approx((other - one).std(ddof=1) / math.sqrt(n))
 
@@ -106,7 +106,7 @@ def test_strata_are_drawn_within() -> None:
 def test_many_clusters_go_by_the_normal_distribution() -> None:
     one, other = draw_pairs(MOST_RESAMPLED + 1)
     found = compare_paired([singles(one)], [singles(other)], ratio, rng=rng())
-    assert found.interval.method == "normal, jackknife over 2,001 clusters"
+    assert found.interval.method == "normal, jackknife over 1,001 clusters"
     assert found.p == pytest.approx(ttest_rel(other, one).pvalue, rel=0.05)
 
 

@@ -34,7 +34,7 @@ from llamabench.records import (
     ScoreRequest,
     ScoreResult,
 )
-from llamabench.results.compare import compare_suite
+from llamabench.results.compare import PairedRows, compare_suite
 from llamabench.results.rows import make_row, name_judgements
 from llamabench.scorers.judge_formats import JUDGE_FORMATS
 from llamabench.suites import SUITES
@@ -370,7 +370,7 @@ def test_measures_give_the_metrics_that_they_are_said_to_be(suite: Suite, items:
     names = {measure.name for measure in suite.MEASURES}
     assert set(suite.MAIN_METRICS) <= names
     assert len(names) == len(suite.MEASURES)
-    compared = compare_suite((iter(rows), iter(rows)), suite.MEASURES, suite=suite.NAME, main=suite.MAIN_METRICS)
+    compared = compare_suite(PairedRows(suite.NAME, (rows, rows), suite.MEASURES), suite.MAIN_METRICS)
     found = {(one.metric, one.group): one for one in compared.differences}
     parts = {None, *(item.group for item in items), *(group for _, group in found)}
     wanted = {key: known[key] for key in known if key[0] in names and key[1] in parts and known[key] is not None}
@@ -406,7 +406,7 @@ def test_what_a_judge_is_asked_can_be_asked_and_summed_up(suite: Suite, items: l
         return
     metrics = suite.summarise_judged(iter(judged), np.random.default_rng(1))
     assert {metric.name for metric in metrics} == set(suite.JUDGE_METRICS)
-    compared = compare_suite((iter(judged), iter(judged)), suite.MEASURES, suite=suite.NAME, main=())
+    compared = compare_suite(PairedRows(suite.NAME, (judged, judged), suite.MEASURES), ())
     found = {(one.metric, one.group): one.first for one in compared.differences}
     values = {(metric.name, metric.group): metric.value for metric in metrics}
     assert {key: value for key, value in values.items() if not is_about_the_judge(key[0])}.items() <= found.items()

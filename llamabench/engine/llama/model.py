@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -162,6 +163,11 @@ class Model:
         """The token as the vocabulary spells it."""
         text = api.llama_vocab_get_text(self.vocab, token)
         return text.decode(errors="replace") if text else ""
+
+    def vocabulary_sha256(self) -> str:
+        """Digest of how all tokens are spelled, in their order."""
+        spelled = (self.token_text(token).encode(errors="surrogatepass") for token in range(self.n_vocab))
+        return hashlib.sha256(b"\0".join(spelled)).hexdigest()
 
     def hidden_texts(self) -> list[str]:
         """Spellings that are special tokens in a template and must stay plain text anywhere else."""

@@ -1,0 +1,147 @@
+"""Runs opened, models run like them, and what was not asked alike refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored_runs import INFO, MODEL, question_rows, store_run
+
+from llamabench.comparing import Named, compare_runs, open_runs
+from llamabench.errors import LlamabenchError
+from llamabench.records import Difference, RunInfo
+from llamabench.results.store import Run
+from llamabench.runner import RunOptions
+
+Script = Any
+
+
+class Watcher:
+    """Hears nothing."""
+
+    def begin(self, run: Run) -> None: ...
+    def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None: ...
+    def stand(self, standing: object) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> list[Run]:
+    """A run and one that answers a quarter of the questions better."""
+    first = store_run(tmp_path / "a", question_rows(80, lambda n: n % 2 == 0))
+    return [first, store_run(tmp_path / "b", question_rows(80, lambda n: n % 4 != 3))]
+
+
+def main_score(runs: list[Run], **options: bool) -> Difference:
+    (comparison,) = compare_runs(runs, **options)
+    return next(one for one in comparison.suites[0].differences if one.metric == "mc1" and one.group is None)
+
+
+def test_a_run_is_compared_with_the_first(pair: list[Run]) -> None:
+    one = main_score(pair)
+    assert (one.first, one.second, one.verdict) == (0.5, 0.75, "improved")
+    assert [found.second.folder for found in compare_runs([*pair, pair[0]])] == [
+        str(pair[1].folder),
+        str(pair[0].folder),
+    ]
+
+
+def test_quality_is_the_mean_of_first_main_scores(pair: list[Run]) -> None:
+    (found,) = compare_runs(pair)
+    assert (found.first.quality, found.second.quality) == (0.5, 0.75)
+    assert found.first.expected_bytes == 1 << 30
+
+
+def other_run(tmp_path: Path, info: RunInfo = INFO, **changes: Any) -> Run:
+    return store_run(tmp_path / "other", question_rows(80, lambda n: True, **changes), info)
+
+
+def test_other_data_are_refused(pair: list[Run], tmp_path: Path) -> None:
+    other = store_run(tmp_path / "c", question_rows(80, lambda n: True), edition="2021")
+    with pytest.raises(LlamabenchError, match=r"truthfulqa_mc: data is 2025 \(\w{8}\) in the first run and 2021"):
+        compare_runs([pair[0], other])
+    (found,) = compare_runs([pair[0], other], allow_different=True)
+    assert [one.what for one in found.mismatches if one.is_grave] == ["data"]
+    assert main_score([pair[0], other], allow_different=True).verdict == "improved"
+
+
+def test_other_prompts_are_refused(pair: list[Run], tmp_path: Path) -> None:
+    chat = replace(INFO, use_chat=True, chat_template_sha256="c0ffee00")
+    other = other_run(tmp_path, chat, prompt="<user>Q: {}?</user>")
+    with pytest.raises(LlamabenchError) as caught:
+        compare_runs([pair[0], other])
+    assert "the prompt of 80 of 80 items, such as q-0, is without a chat template in the first run" in str(caught.value)
+    assert "through the chat template c0ffee00 in the second" in str(caught.value)
+    assert "--allow-different" in str(caught.value)
+
+
+def test_another_machine_is_told_and_not_refused(pair: list[Run], tmp_path: Path) -> None:
+    elsewhere = replace(INFO, machine=replace(INFO.machine, cpu="Another processor"), seed=8)
+    (found,) = compare_runs([pair[0], other_run(tmp_path, elsewhere)])
+    assert {one.what for one in found.mismatches} == {"the machine", "the seed"}
+    assert not any(one.is_grave for one in found.mismatches)
+
+
+def test_runs_without_a_suite_in_common_are_refused(pair: list[Run], tmp_path: Path) -> None:
+    rows = [replace(row, suite="bold") for row in question_rows(3, lambda n: True)]
+    for row in rows:
+        row.facts.update(domain="d", group="g", prompt="p")  # type: ignore[attr-defined]
+        row.values.update(toxic=0.0, positive_sentiment=0.0, negative_sentiment=0.0, empty=0.0)  # type: ignore[attr-defined]
+    with pytest.raises(LlamabenchError, match="no suite in common"):
+        compare_runs([pair[0], store_run(tmp_path / "c", rows)])
+
+
+def test_scores_that_one_run_lacks_are_named(pair: list[Run]) -> None:
+    kept = [score for score in pair[1].scores() if score.metric.name != "mc2"]
+    pair[1].save_scores("truthfulqa_mc", kept)
+    (found,) = compare_runs(pair)
+    assert found.suites[0].not_compared == (("mc2", "only the first run has it"),)
+
+
+# --- opening ------------------------------------------------------------------------------------
+
+
+def options(tmp_path: Path) -> RunOptions:
+    return RunOptions(Path("unused"), ("preference:starter",), tmp_path / "out", limit=12, seed=3)
+
+
+def test_models_are_run_alike_and_only_once(
+    demo_model: Path, tmp_path: Path, engine_script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamabench.runner.read_machine", lambda **_: INFO.machine)
+    named = [Named(demo_model), Named(demo_model)]
+    first = open_runs(named, options(tmp_path), Watcher())
+    assert first[0].info == first[1].info, "the second finds what the first was asked"
+    assert (first[0].info.limit, first[0].info.seed) == (12, 3)
+    n_asked = len(engine_script.asked)
+    again = open_runs(named, options(tmp_path), Watcher())
+    assert [run.folder for run in again] == [run.folder for run in first]
+    assert len(engine_script.asked) == n_asked
+
+
+def test_a_model_is_run_as_the_run_it_is_compared_with(demo_model: Path, tmp_path: Path, engine_script: Script) -> None:
+    (made, _) = open_runs([Named(demo_model), Named(demo_model)], options(tmp_path), Watcher())
+    elsewhere = replace(options(tmp_path), out=tmp_path / "elsewhere", limit=99, seed=0, suites=("bbq:starter",))
+    runs = open_runs([Named(made.folder), Named(demo_model)], elsewhere, Watcher())
+    assert runs[1].folder != made.folder
+    assert (runs[1].info.limit, runs[1].info.seed) == (12, 3)
+    assert [choice.name for choice in runs[1].info.suites] == ["preference"]
+    assert all(one.difference == 0 for one in compare_runs(runs)[0].suites[0].differences)
+
+
+def test_a_run_that_is_not_finished_is_refused(pair: list[Run], tmp_path: Path) -> None:
+    pair[1].reopen()
+    pair[1].close()
+    with pytest.raises(LlamabenchError, match="is not finished"):
+        open_runs([Named(pair[0].folder), Named(pair[1].folder)], options(tmp_path), Watcher())
+
+
+def test_models_of_one_name_are_told_apart(pair: list[Run], tmp_path: Path) -> None:
+    from llamabench.report.compare_views import build_compare_view
+    from llamabench.suites import SUITES
+
+    assert build_compare_view(compare_runs(pair), SUITES).title == "tiny Q8_0 (01234567) against tiny Q8_0 (01234567)"
+    renamed = other_run(tmp_path, replace(INFO, model=replace(MODEL, path="models/tuned.gguf")))
+    assert build_compare_view(compare_runs([pair[0], renamed]), SUITES).title == "tiny Q8_0 against tuned Q8_0"
