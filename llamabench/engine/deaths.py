@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from llamabench.engine.limits import LAST_TIME_S
+
 _WORDS = re.compile(
     r"out of memory|out_of_memory|OutOf(Device|Host|Pool)?Memory|insufficient memory|cannot allocate memory"
     r"|not enough (memory|space)|(failed|unable) to (re)?(alloc|reserve)|could not allocate|bad_alloc|MemoryError"
@@ -19,6 +21,14 @@ _WEIGHT_WORDS = re.compile(r"error loading model: .*(unable to|failed to|cannot)
 
 _SERVER_WORDS = re.compile(r"Remote RPC server crashed|Failed to connect to|RPC handshake failed")
 """How ggml-rpc.cpp ends the process when a server has left or refuses it; no server is named once it was connected."""
+
+_SIGNALS = {
+    **dict.fromkeys(
+        ("SIGSEGV", "SIGILL", "SIGBUS"), "Whether this build of llama.cpp works on this machine: llamabench doctor"
+    ),
+    "SIGPROF": f"The model's chat template took more than {LAST_TIME_S:g} s of processor time. Run with --no-chat, or "
+    "give another template.",
+}
 
 _KERNEL_COUNTS = Path("/proc/vmstat")
 
@@ -50,6 +60,15 @@ def is_about_server(words: str) -> bool:
     True
     """
     return _SERVER_WORDS.search(words) is not None
+
+
+def explain_signal(name: str) -> str:
+    """What a signal that ended the process tells, as a sentence after another; often nothing.
+
+    >>> explain_signal("SIGSEGV")
+    ' Whether this build of llama.cpp works on this machine: llamabench doctor'
+    """
+    return f" {_SIGNALS[name]}" if name in _SIGNALS else ""
 
 
 def count_memory_kills() -> int | None:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from llamabench.engine import worker
-from llamabench.engine.deaths import count_memory_kills, is_about_memory, is_about_server
+from llamabench.engine.deaths import count_memory_kills, explain_signal, is_about_memory, is_about_server
 from llamabench.engine.watchdog import Watchdog
 from llamabench.errors import Death, EngineDiedError, EngineError, LlamabenchError, OutOfMemoryError
 from llamabench.records import (
@@ -245,9 +245,7 @@ class Engine:
                 words, cause = " The system kills the largest process when memory runs out.", "memory"
         elif name in ("SIGTERM", "SIGINT", "SIGHUP"):
             cause = "killed"
-        elif name in ("SIGSEGV", "SIGILL", "SIGBUS"):
-            words += " Whether this build of llama.cpp works on this machine: llamabench doctor"
-        return EngineDiedError(f"The process that ran {path} was ended by {name}.{words}", cause)
+        return EngineDiedError(f"The process that ran {path} was ended by {name}.{words}{explain_signal(name)}", cause)
 
     def _say_servers(self, words: str) -> str:
         """Which servers may be meant, in brackets; nothing where none is."""
