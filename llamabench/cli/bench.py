@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.planning import plan_options, read_overrides
+from llamabench.cli.verifying import verify_model, verify_option
 
 if TYPE_CHECKING:
     from llamabench.benching import Benched
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     metavar="RUN",
     help="Measure with the plan of a run, store it there and write its report again.",
 )
+@verify_option
 @plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress on the error stream.")
@@ -71,6 +73,7 @@ def command(
     n_repeats: int,
     sustain_s: float,
     run_folder: Path | None,
+    digests: tuple[str, ...],
     as_json: bool,
     quiet: bool,
     **decided: Any,
@@ -91,6 +94,7 @@ def command(
         raise click.UsageError("--run measures with the run's own plan: leave out the options that decide another.")
     options = BenchOptions(n_prompt, n_generate, n_repeats, sustain_s)
     path = find_model(model).path
+    verify_model(path, digests, quiet=quiet)
     stored = None if run_folder is None else _open_run(run_folder, path)
     try:
         benched = bench_model(

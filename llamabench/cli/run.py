@@ -20,6 +20,7 @@ from llamabench.cli.readers import (
     read_answers,
     toxicity_options,
 )
+from llamabench.cli.verifying import verify_model, verify_option
 from llamabench.errors import LlamabenchError
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on the er
 @toxicity_options
 @click.option("--bench", "is_benched", is_flag=True, help="Measure the speed first, for the report: about a minute.")
 @watchdog_option
+@verify_option
 @plan_options
 @json_option
 @quiet_option
@@ -155,6 +157,7 @@ def command(
     judge_format: str | None,
     is_benched: bool,
     watchdog_s: float | None,
+    digests: tuple[str, ...],
     as_json: bool,
     quiet: bool,
     **decided: Any,
@@ -170,6 +173,7 @@ def command(
 
     toxicity = ToxicityChoice.take(decided)
     found = find_model(model)
+    verify_model(found.path, digests, quiet=quiet)
     options = RunOptions(
         model=found.path,
         suites=suites or tuple(SUITES),

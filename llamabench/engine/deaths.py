@@ -71,6 +71,17 @@ def explain_signal(name: str) -> str:
     return f" {_SIGNALS[name]}" if name in _SIGNALS else ""
 
 
+def explain_abort(words: str, n_decodes: int) -> str:
+    """What a failed assertion tells beside its words, as a sentence after another; often nothing.
+
+    >>> explain_abort("GGML_ASSERT(a) failed", 0)
+    ' It had decoded nothing yet: the file is damaged, or made for another version of llama.cpp.'
+    """
+    if n_decodes or is_about_memory(words) or is_about_server(words):
+        return ""
+    return " It had decoded nothing yet: the file is damaged, or made for another version of llama.cpp."
+
+
 def count_memory_kills() -> int | None:
     """Processes that the kernel has killed for want of memory since it started; None where it does not tell."""
     try:
