@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.planning import plan_options, read_overrides
+from llamabench.cli.screen import open_console, say
 from llamabench.cli.verifying import verify_model, verify_option
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def command(
             options,
             overrides=overrides,
             plan=None if stored is None else stored.info.plan,
-            say=lambda text: None if quiet else click.echo(text, err=True),
+            say=lambda text: None if quiet else say(text, err=True),
         )
         if stored is not None:
             stored.save_speed(benched.speed)
@@ -141,17 +142,16 @@ def _show(benched: Benched, stored: Run | None, *, as_json: bool) -> None:
             "speed": speed_document(benched.speed),
             "report": report,
         }
-        click.echo(json.dumps(document, indent=2))
+        say(json.dumps(document, indent=2))
         return
-    from rich.console import Console
 
     from llamabench.report.speed import describe_speed
     from llamabench.report.terminal import speed_table
 
     view = describe_speed(benched.speed, benched.model.size_bytes)
-    console = Console(soft_wrap=False)
+    console = open_console()
     console.print(speed_table(view))
     for warning in view.warnings:
-        console.print(f"! {warning}", style="bold", markup=False, highlight=False)
+        console.print(f"! {warning}", style="bold")
     if report is not None:
-        click.echo(f"\nReport: {report}")
+        say(f"\nReport: {report}")

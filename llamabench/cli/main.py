@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from llamabench import __version__
+from llamabench.cli.screen import say
 from llamabench.errors import LlamabenchError
 
 COMMANDS: dict[str, str] = {
@@ -95,20 +96,26 @@ def run_command_line(arguments: list[str]) -> int:
         result = group.main(arguments, prog_name="llamabench", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.ClickException as exc:
-        exc.show()
+        _show_usage_error(exc)
         return exc.exit_code
     except LlamabenchError as exc:
-        click.echo(f"Error: {exc}", err=True)
+        say(f"Error: {exc}", err=True)
         return 1
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
+        say("Interrupted.", err=True)
         return 130
     except SystemExit:
         # so click and rich end when the reader of our output went away; nothing more can be said to it
         return 0
     except Exception:
-        click.echo(f"This is a fault of llamabench, not of yours. Details are in {_write_crash_log()}.", err=True)
+        say(f"This is a fault of llamabench, not of yours. Details are in {_write_crash_log()}.", err=True)
         return 3
+
+
+def _show_usage_error(exc: click.ClickException) -> None:
+    text = io.StringIO()
+    exc.show(text)
+    say(text.getvalue().rstrip("\n"), err=True)
 
 
 def _write_crash_log() -> Path:
@@ -126,5 +133,5 @@ def _write_crash_log() -> Path:
             return path
         except OSError:
             continue
-    click.echo(text, err=True)
+    say(text, err=True)
     return Path(name)

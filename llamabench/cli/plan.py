@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.planning import plan_options, read_overrides, read_size
+from llamabench.cli.screen import open_console, say
 from llamabench.cli.verifying import verify_model, verify_option
 
 if TYPE_CHECKING:
@@ -73,16 +74,14 @@ def command(
     if as_json:
         from llamabench.results.codec import encode
 
-        click.echo(json.dumps(encode(outlook), indent=2))
+        say(json.dumps(encode(outlook), indent=2))
     else:
-        from rich.console import Console
-
         from llamabench.report.plan_picture import draw_outlook
 
-        Console().print(draw_outlook(outlook))
+        open_console().print(draw_outlook(outlook))
         if outlook.plan:
             # for copying: never wrapped
-            click.echo(f"\nThe same plan:\nllamabench run {shlex.quote(model)} {outlook.flags}")
+            say(f"\nThe same plan:\nllamabench run {shlex.quote(model)} {outlook.flags}")
     return 0 if outlook.plan else 1
 
 
