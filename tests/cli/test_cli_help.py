@@ -86,6 +86,7 @@ def test_a_module_for_each_command() -> None:
         "main",
         "planning",
         "readers",
+        "screen",
         "show",
         "verifying",
     }
