@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import io
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -34,6 +35,10 @@ COMMANDS: dict[str, str] = {
     "rpc-server": "llamabench.cli.rpc_server",
 }
 """Modules of the commands; each has a Click command called `command`, and is imported when it is needed."""
+
+
+_SILENCED = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1", "DO_NOT_TRACK": "1"}
+"""What keeps libraries from reporting on a person or looking for updates."""
 
 
 class _Commands(click.Group):
@@ -80,6 +85,7 @@ def main() -> None:
         # a sign that the terminal does not know, or a file name that is no text, must not cost a run
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    os.environ.update(_SILENCED)
     sys.exit(run_command_line(sys.argv[1:]))
 
 
