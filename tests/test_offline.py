@@ -181,7 +181,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     there = Place(folder, environment, log)
     (folder / "pairs.jsonl").write_text('{"prompt": "Hi", "chosen": "Hello.", "rejected": "Go."}\n')
     (folder / "tests.toml").write_text(
-        '[[test]]\nid = "a"\ncategory = "safety"\nkind = "contains"\nprompt = "Hi"\nexpected = ["Hello"]\n'
+        '[[test]]\nid = "a"\ncategory = "safety"\nkind = "contains"\nprompt = "Hi"\nany = ["Hi"]\nexpected = "Hi"\n'
     )
     for arguments in (
         ("data", "import", "pairs", "pairs.jsonl"),

@@ -10,7 +10,8 @@ import click
 from llamabench.cli.planning import read_size
 from llamabench.cli.screen import say
 
-_LOOPBACK, _EVERYWHERE = "127.", "0.0.0.0"
+_LOOPBACK = "127."
+_EVERYWHERE = "0.0.0.0"  # nosec B104 # to warn of it
 
 
 @click.command(short_help="Lend this machine's memory to a run on another.")

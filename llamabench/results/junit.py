@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from xml.etree import ElementTree as ET
+from xml.etree import ElementTree as ET  # nosec B405 # it writes, and reads nothing
 
 from llamabench.errors import LlamabenchError
 from llamabench.records import ItemRow, Score
