@@ -94,6 +94,7 @@ def test_a_pull_without_a_network_says_so(tmp_path: Path) -> None:
 ARGUMENTS: dict[str, list[str]] = {
     "model": ["demo"],
     "run": ["{run}"],
+    "results": ["{attacks}"],
     "folder": ["runs"],
     "files": ["tests.toml"],
     "file": ["out.bundle"],
@@ -103,6 +104,7 @@ ARGUMENTS: dict[str, list[str]] = {
 
 OPTIONS: dict[tuple[str, ...], list[str]] = {
     ("run",): ["--suite", "preference", "--limit", "2"],
+    ("redteam",): ["--attack-count", "2", "--max-tokens", "4"],
     ("score",): ["--judge", "demo", "--format", "rubric", "--ask", "refused"],
     ("export",): ["--format", "json"],
     ("bench",): ["--prompt", "16", "--generate", "4", "--repetitions", "1", "--sustain", "0"],
@@ -187,6 +189,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         ("data", "import", "pairs", "pairs.jsonl"),
         ("data", "export", "in.bundle"),
         ("run", "demo", "--suite", "xstest:starter", "--limit", "2", "--out", "runs", "--quiet"),
+        ("redteam", "demo", "--attack-count", "2", "--max-tokens", "4", "--out", "attacked", "--quiet"),
     ):
         done = there.call(*arguments)
         assert done.returncode == 0, done.stderr
@@ -200,14 +203,19 @@ def test_sockets_would_be_recorded(place: Place, tmp_path: Path) -> None:
     assert "socket.__new__" in (tmp_path / "log").read_text()
 
 
+def find_run(folder: Path) -> Path:
+    (database, *_) = sorted(folder.rglob("run.sqlite"))
+    return database.parent
+
+
 @pytest.mark.parametrize("path", LOCAL, ids=" ".join)
 def test_a_command_on_local_files_opens_no_socket(path: tuple[str, ...], place: Place) -> None:
-    (run,) = (found.parent for found in (place.folder / "runs").rglob("run.sqlite"))
+    folders = {"run": find_run(place.folder / "runs"), "attacks": find_run(place.folder / "attacked")}
     arguments = []
     for parameter in LOCAL[path].params:
-        if isinstance(parameter, click.Argument) and parameter.required:
+        if isinstance(parameter, click.Argument) and (parameter.required or parameter.name == "model"):
             assert parameter.name in ARGUMENTS, f"say in ARGUMENTS what to give for {parameter.name}"
-            arguments += [text.format(run=run) for text in ARGUMENTS[parameter.name]]
+            arguments += [text.format(**folders) for text in ARGUMENTS[parameter.name]]
     done = place.call(*path, *arguments, *OPTIONS.get(path, []))
     assert done.returncode == 0 or path == ("doctor",), done.stderr  # which may find something to complain of here
     assert "Traceback" not in done.stderr

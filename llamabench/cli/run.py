@@ -298,7 +298,7 @@ class Bar:
         """Moves the suite's bar."""
         from tqdm import tqdm
 
-        from llamabench.report.format import show_hidden
+        from llamabench.hidden import show_hidden
 
         self._saved[suite] = f"{n_done:,} of {n_total:,} items of {suite}"
         if self._quiet:
@@ -326,7 +326,7 @@ class Bar:
         """Says what went wrong, above the bar."""
         from tqdm import tqdm
 
-        from llamabench.report.format import show_hidden
+        from llamabench.hidden import show_hidden
 
         if not self._quiet:
             tqdm.write(show_hidden(text), file=sys.stderr)

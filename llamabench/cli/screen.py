@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.hidden import show_hidden
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def say(text: str = "", *, err: bool = False) -> None:
     """Prints a line. Names, paths and what models write may hold escapes, which would steer the terminal."""
-    from llamabench.report.format import show_hidden
-
     click.echo(show_hidden(text), err=err)
 
 
@@ -22,8 +22,6 @@ def open_console() -> Console:
     """A console that prints tables as `say` prints lines: no markup, no highlighting, no escape but its own."""
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
-
-    from llamabench.report.format import show_hidden
 
     class Shown(Console):
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 Command = Callable[..., Any]
-COMMANDS = (["run"], ["plan"], ["bench"], ["score", "nowhere", "--judge"])
+COMMANDS = (["run"], ["redteam"], ["plan"], ["bench"], ["score", "nowhere", "--judge"])
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from hostile import find_obeyed, hostile_text
 from hypothesis import HealthCheck, given, settings
+from red_team import TITLES, make_results, map_texts
 from rich.console import Console
 
 from llamabench.records import Exchange
-from llamabench.report.render import render_score
+from llamabench.report.attack_views import ReportOptions, build_attacks_view
+from llamabench.report.render import render_attacks, render_score
 from llamabench.report.terminal import scores_table
 from llamabench.report.views import build_score_view
 
@@ -116,3 +118,15 @@ def open_page(page: str, folder: Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     start = done.stdout.index("<title")
     return done.stdout[start : done.stdout.index("</title>", start)]
+
+
+@given(text=hostile_text)
+@each_text
+def test_no_text_of_an_attack_becomes_markup(text: str) -> None:
+    results, options = make_results(12), ReportOptions(0.7, TITLES)
+    view = build_attacks_view(map_texts(results, lambda word: f"x{text}{word}"), options)
+    page = render_attacks(view)
+    plain = Outline(render_attacks(build_attacks_view(map_texts(results, lambda word: f"plain{word}"), options)))
+    assert set(Outline(page).elements) <= set(plain.elements)
+    assert all(link.startswith("#") for link in Outline(page).links)
+    assert find_obeyed(page) == []
