@@ -23,6 +23,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml llamabench
 	$(BIN)/python -m pytest
 
 format: $(READY)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-import pickle
+import pickle  # nosec B403 # for a file of this process's own, below
 import tempfile
 import weakref
 from array import array
@@ -173,5 +173,5 @@ class Spool(Sequence[Item]):
 
     def __getitem__(self, place: int) -> Item:  # type: ignore[override]
         self._file.seek(self._offsets[place])
-        item: Item = pickle.load(self._file)
+        item: Item = pickle.load(self._file)  # nosec B301 # written by this object, into a file without a name
         return item

@@ -19,6 +19,10 @@ class EngineError(LlamabenchError):
     """llama.cpp refused a request or ended its process; the message carries its last words."""
 
 
+class RunawayTemplateError(EngineError):
+    """A chat template goes on without end, or writes without end, and would do so with every conversation."""
+
+
 class OutOfMemoryError(EngineError):
     """Memory ran out for a model, a context or a decode, and llama.cpp lived to say so."""
 

@@ -7,10 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+import click
 import pytest
 
+from llamabench.cli.main import group
 from llamabench.data.bundle import export_bundle
 from llamabench.data.cache import import_source
 from llamabench.suites import SUITES
@@ -82,3 +87,152 @@ def test_a_pull_without_a_network_says_so(tmp_path: Path) -> None:
     assert done.stderr.startswith("Error: HarmBench, text behaviours could not be pulled.")
     assert "llamabench data export FILE" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# --- every command ------------------------------------------------------------------------------
+
+ARGUMENTS: dict[str, list[str]] = {
+    "model": ["demo"],
+    "run": ["{run}"],
+    "results": ["{attacks}"],
+    "folder": ["runs"],
+    "files": ["tests.toml"],
+    "file": ["out.bundle"],
+    "what": ["in.bundle"],
+}
+"""What to give for an argument, by its name, whichever command it belongs to."""
+
+OPTIONS: dict[tuple[str, ...], list[str]] = {
+    ("run",): ["--suite", "preference", "--limit", "2"],
+    ("redteam",): ["--attack-count", "2", "--max-tokens", "4"],
+    ("score",): ["--judge", "demo", "--format", "rubric", "--ask", "refused"],
+    ("export",): ["--format", "json"],
+    ("bench",): ["--prompt", "16", "--generate", "4", "--repetitions", "1", "--sustain", "0"],
+}
+"""What makes a command quick, or is required."""
+
+NETWORKED = {("data", "pull"): "fetches what is published", ("rpc-server",): "serves others"}
+"""Commands that are for the network, and why."""
+
+_RECORD = """
+import os, sys
+def note(event, arguments):
+    if event.startswith("socket."):
+        with open(os.environ["SOCKET_LOG"], "a") as log:
+            log.write(f"{event} {arguments!r} in {sys.argv}\\n")
+sys.addaudithook(note)
+"""
+
+
+def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """The commands that do something, with what to type for them."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None
+        yield from walk(inner, (*path, name))
+
+
+LOCAL = {path: command for path, command in walk(group) if path not in NETWORKED}
+
+
+class Place(NamedTuple):
+    """A folder to work in, what to call llamabench with there, and where sockets are recorded."""
+
+    folder: Path
+    environment: dict[str, str]
+    log: Path
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*isolation(), sys.executable, "-m", "llamabench", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+
+@cache
+def isolation() -> tuple[str, ...]:
+    """What takes the network away from a command, nothing where the system does not allow that."""
+    try:
+        return tuple(without_network())
+    except pytest.skip.Exception:
+        return ()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("offline")
+    (folder / "hook").mkdir()
+    (folder / "hook" / "sitecustomize.py").write_text(_RECORD)
+    log = folder / "sockets.txt"
+    environment = {
+        **os.environ,
+        "HOME": str(folder),
+        "LLAMABENCH_DATA": str(folder / "data"),
+        "PYTHONPATH": str(folder / "hook"),
+        "SOCKET_LOG": str(log),
+    }
+    there = Place(folder, environment, log)
+    (folder / "pairs.jsonl").write_text('{"prompt": "Hi", "chosen": "Hello.", "rejected": "Go."}\n')
+    (folder / "tests.toml").write_text(
+        '[[test]]\nid = "a"\ncategory = "safety"\nkind = "contains"\nprompt = "Hi"\nany = ["Hi"]\nexpected = "Hi"\n'
+    )
+    for arguments in (
+        ("data", "import", "pairs", "pairs.jsonl"),
+        ("data", "export", "in.bundle"),
+        ("run", "demo", "--suite", "xstest:starter", "--limit", "2", "--out", "runs", "--quiet"),
+        ("redteam", "demo", "--attack-count", "2", "--max-tokens", "4", "--out", "attacked", "--quiet"),
+    ):
+        done = there.call(*arguments)
+        assert done.returncode == 0, done.stderr
+    return there
+
+
+def test_sockets_would_be_recorded(place: Place, tmp_path: Path) -> None:
+    environment = {**place.environment, "SOCKET_LOG": str(tmp_path / "log")}
+    command = "import multiprocessing as m, socket\nif __name__ == '__main__': socket.socket()"
+    subprocess.run([sys.executable, "-c", command], env=environment, check=True)
+    assert "socket.__new__" in (tmp_path / "log").read_text()
+
+
+def find_run(folder: Path) -> Path:
+    (database, *_) = sorted(folder.rglob("run.sqlite"))
+    return database.parent
+
+
+@pytest.mark.parametrize("path", LOCAL, ids=" ".join)
+def test_a_command_on_local_files_opens_no_socket(path: tuple[str, ...], place: Place) -> None:
+    folders = {"run": find_run(place.folder / "runs"), "attacks": find_run(place.folder / "attacked")}
+    arguments = []
+    for parameter in LOCAL[path].params:
+        if isinstance(parameter, click.Argument) and (parameter.required or parameter.name == "model"):
+            assert parameter.name in ARGUMENTS, f"say in ARGUMENTS what to give for {parameter.name}"
+            arguments += [text.format(**folders) for text in ARGUMENTS[parameter.name]]
+    done = place.call(*path, *arguments, *OPTIONS.get(path, []))
+    assert done.returncode == 0 or path == ("doctor",), done.stderr  # which may find something to complain of here
+    assert "Traceback" not in done.stderr
+    assert not place.log.exists(), place.log.read_text()
+
+
+def test_what_is_for_the_network_exists() -> None:
+    assert set(NETWORKED) <= {path for path, _ in walk(group)}
+
+
+def test_libraries_are_told_to_keep_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_UPDATE_CHECK", "DO_NOT_TRACK"):
+        monkeypatch.delenv(name, raising=False)
+    script = (
+        "import sys\nsys.argv = ['llamabench', '--version']\nfrom llamabench.cli.main import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "from huggingface_hub import constants\nprint(constants.HF_HUB_DISABLE_TELEMETRY)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("True\n")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.cli.screen import open_console, say
+
 if TYPE_CHECKING:
     from llamabench.suites.alignment.reading import TestFile
 
@@ -33,7 +35,7 @@ def validate(files: tuple[Path, ...], *, as_json: bool) -> int:
 
     found = [read_tests(path, tries_examples=True) for path in files]
     if as_json:
-        click.echo(json.dumps({"files": [_document(one) for one in found]}, indent=2))
+        say(json.dumps({"files": [_document(one) for one in found]}, indent=2))
     else:
         _show(found)
     return 1 if any(one.faults for one in found) else 0
@@ -62,11 +64,10 @@ def _document(found: TestFile) -> dict[str, object]:
 
 def _show(found: Sequence[TestFile]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = open_console()
     for one in found:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("line", justify="right")
@@ -79,7 +80,7 @@ def _show(found: Sequence[TestFile]) -> None:
         if one.tests:
             console.print(table)
         for fault in one.faults:
-            click.echo(f"{one.path}, {fault}", err=True)
+            say(f"{one.path}, {fault}", err=True)
         n_tests, n_faults = len(one.tests), len(one.faults)
         faults = f"{n_faults} {'fault' if n_faults == 1 else 'faults'}" if n_faults else "no faults"
-        click.echo(f"{one.path}: {n_tests} {'test' if n_tests == 1 else 'tests'} understood, {faults}")
+        say(f"{one.path}: {n_tests} {'test' if n_tests == 1 else 'tests'} understood, {faults}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.cli.screen import open_console, say
+
 if TYPE_CHECKING:
     from llamabench.records import RedTeamResults
     from llamabench.report.attack_views import ReportOptions
@@ -63,10 +65,10 @@ def command(
 def _show(results: RedTeamResults, options: ReportOptions, *, path: Path, as_json: bool) -> None:
     """Writes the page, then prints the rates and where the page is."""
     from llamabench.errors import StoreError
+    from llamabench.hidden import show_hidden
     from llamabench.report.attack_document import attacks_document
     from llamabench.report.attack_terminal import attack_tables
     from llamabench.report.attack_views import build_attacks_view
-    from llamabench.report.format import show_hidden
     from llamabench.report.render import render_attacks, write_page
 
     view = build_attacks_view(results, options)
@@ -77,15 +79,14 @@ def _show(results: RedTeamResults, options: ReportOptions, *, path: Path, as_jso
             f"The report {path} cannot be written: {exc.strerror}. Name another place with --output."
         ) from exc
     if as_json:
-        click.echo(json.dumps({**attacks_document(results, options), "report": str(path)}, indent=2))
+        say(json.dumps({**attacks_document(results, options), "report": str(path)}, indent=2))
         return
-    from rich.console import Console
 
-    console = Console(soft_wrap=False)
+    console = open_console()
     console.print(attack_tables(view))
     for banner in view.banners:
-        console.print(f"! {banner.title}. {banner.text}", style="bold", markup=False, highlight=False)
+        console.print(f"! {banner.title}. {banner.text}", style="bold")
     for warning in view.comparison.warnings if view.comparison else ():
-        console.print(f"! {show_hidden(warning)}", style="bold", markup=False, highlight=False)
+        console.print(f"! {show_hidden(warning)}", style="bold")
     # a path is for copying: never wrapped
-    click.echo(f"\nReport: {path}")
+    say(f"\nReport: {path}")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.planning import plan_options, read_overrides
+from llamabench.cli.screen import open_console, say
+from llamabench.cli.verifying import verify_model, verify_option
 
 if TYPE_CHECKING:
     from llamabench.benching import Benched
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     metavar="RUN",
     help="Measure with the plan of a run, store it there and write its report again.",
 )
+@verify_option
 @plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress on the error stream.")
@@ -71,6 +74,7 @@ def command(
     n_repeats: int,
     sustain_s: float,
     run_folder: Path | None,
+    digests: tuple[str, ...],
     as_json: bool,
     quiet: bool,
     **decided: Any,
@@ -91,6 +95,7 @@ def command(
         raise click.UsageError("--run measures with the run's own plan: leave out the options that decide another.")
     options = BenchOptions(n_prompt, n_generate, n_repeats, sustain_s)
     path = find_model(model).path
+    verify_model(path, digests, quiet=quiet)
     stored = None if run_folder is None else _open_run(run_folder, path)
     try:
         benched = bench_model(
@@ -98,7 +103,7 @@ def command(
             options,
             overrides=overrides,
             plan=None if stored is None else stored.info.plan,
-            say=lambda text: None if quiet else click.echo(text, err=True),
+            say=lambda text: None if quiet else say(text, err=True),
         )
         if stored is not None:
             stored.save_speed(benched.speed)
@@ -137,17 +142,16 @@ def _show(benched: Benched, stored: Run | None, *, as_json: bool) -> None:
             "speed": speed_document(benched.speed),
             "report": report,
         }
-        click.echo(json.dumps(document, indent=2))
+        say(json.dumps(document, indent=2))
         return
-    from rich.console import Console
 
     from llamabench.report.speed import describe_speed
     from llamabench.report.terminal import speed_table
 
     view = describe_speed(benched.speed, benched.model.size_bytes)
-    console = Console(soft_wrap=False)
+    console = open_console()
     console.print(speed_table(view))
     for warning in view.warnings:
-        console.print(f"! {warning}", style="bold", markup=False, highlight=False)
+        console.print(f"! {warning}", style="bold")
     if report is not None:
-        click.echo(f"\nReport: {report}")
+        say(f"\nReport: {report}")

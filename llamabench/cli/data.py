@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.screen import open_console, say
 from llamabench.errors import DataError, LlamabenchError
 
 if TYPE_CHECKING:
@@ -35,15 +36,14 @@ def list_sources(*, as_json: bool) -> int:
     installed = {entry.edition: entry for entry in list_installed()}
     rows = [_list_row(name, edition, installed) for name, source in SOURCES.items() for edition in source.editions]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return 0
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = open_console()
     for source in (source for source in SOURCES.values() if source.editions):
-        click.echo(f"{source.name}: {source.licence}, {source.url}")
+        say(f"{source.name}: {source.licence}, {source.url}")
         table = Table.grid(padding=(0, 2))
         for width in (2, 25, 13):
             table.add_column(width=width)
@@ -53,8 +53,8 @@ def list_sources(*, as_json: bool) -> int:
             state = f"{entry.n_items:,} items\n{format_bytes(entry.n_bytes)}" if entry else "not imported"
             table.add_row("", Text(edition.name), state, Text(edition.title))
         console.print(table)
-    click.echo(f"\nImported data lies in {data_folder()}.")
-    click.echo("To add: llamabench data pull NAME, or llamabench data import NAME FOLDER")
+    say(f"\nImported data lies in {data_folder()}.")
+    say("To add: llamabench data pull NAME, or llamabench data import NAME FOLDER")
     return 0
 
 
@@ -107,7 +107,7 @@ def pull_sources(names: tuple[str, ...], *, mirror: Path | None, as_json: bool) 
             failures.append(str(exc))
             continue
         for problem in pulled.problems:
-            click.echo(problem, err=True)
+            say(problem, err=True)
         imported += pulled.editions
     _show_imported(imported, as_json=as_json)
     if failures:
@@ -150,13 +150,13 @@ def _show_imported(imported: Sequence[Installed], *, as_json: bool) -> None:
             }
             for entry in imported
         ]
-        click.echo(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return
     for entry in imported:
-        click.echo(f"{entry.source} {entry.edition}: {entry.n_items:,} items from {len(entry.files)} files")
+        say(f"{entry.source} {entry.edition}: {entry.n_items:,} items from {len(entry.files)} files")
         unknown = [file.path for file in entry.files if file.is_published is False]
         if unknown:
-            click.echo(f"  not the publishers' own bytes: {', '.join(unknown)}", err=True)
+            say(f"  not the publishers' own bytes: {', '.join(unknown)}", err=True)
 
 
 @command.command("export", short_help="Write imported data to one file, to carry it over.")
@@ -174,11 +174,11 @@ def export_files(file: Path, names: tuple[str, ...], *, as_json: bool) -> int:
     bundle = export_bundle(file.expanduser(), names)
     if as_json:
         rows = [{"source": entry.source, "edition": entry.edition, "items": entry.n_items} for entry in bundle.editions]
-        click.echo(json.dumps({"path": str(bundle.path), "bytes": bundle.n_bytes, "editions": rows}, indent=2))
+        say(json.dumps({"path": str(bundle.path), "bytes": bundle.n_bytes, "editions": rows}, indent=2))
         return 0
     for entry in bundle.editions:
-        click.echo(f"{entry.source} {entry.edition}: {entry.n_items:,} items")
-    click.echo(f"Wrote {bundle.path}, {format_bytes(bundle.n_bytes)}. To bring it in: llamabench data import FILE")
+        say(f"{entry.source} {entry.edition}: {entry.n_items:,} items")
+    say(f"Wrote {bundle.path}, {format_bytes(bundle.n_bytes)}. To bring it in: llamabench data import FILE")
     return 0
 
 
@@ -189,13 +189,11 @@ def verify_files() -> int:
 
     checked = verify()
     if not checked:
-        click.echo("Nothing is imported.")
+        say("Nothing is imported.")
         return 0
     faults = [fault for entry in checked for fault in entry.faults]
     for entry in checked:
-        click.echo(
-            f"{entry.source} {entry.edition}: {entry.n_files} files, {'damaged' if entry.faults else 'as imported'}"
-        )
+        say(f"{entry.source} {entry.edition}: {entry.n_files} files, {'damaged' if entry.faults else 'as imported'}")
     if faults:
         raise DataError("\n".join(faults))
     return 0

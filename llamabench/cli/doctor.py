@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.cli.screen import open_console, say
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -40,15 +42,13 @@ def command(*, as_json: bool) -> int:
     counts = Counter(finding.level for finding in findings)
     if as_json:
         document = {"machine": machine, "installation": installation, "findings": findings}
-        click.echo(json.dumps(codec.encode(document), indent=2))
+        say(json.dumps(codec.encode(document), indent=2))
     else:
-        from rich.console import Console
-
-        console = Console()
-        console.print(f"{machine.cpu}, {machine.os}\n", markup=False, highlight=False, style="bold")
+        console = open_console()
+        console.print(f"{machine.cpu}, {machine.os}\n", style="bold")
         for finding in findings:
             _show(finding, console)
-        click.echo(f"\n{_count(counts, 'problem')}, {_count(counts, 'warning')}.")
+        say(f"\n{_count(counts, 'problem')}, {_count(counts, 'warning')}.")
     return 1 if counts["problem"] else 0
 
 
@@ -65,7 +65,7 @@ def _show(finding: Finding, console: Console) -> None:
     table.add_row(Text(finding.level, style=_STYLES[finding.level]), Text(finding.subject), text)
     console.print(table)
     if finding.command:
-        click.echo(f"\n{_COMMAND_INDENT}{finding.command}\n")
+        say(f"\n{_COMMAND_INDENT}{finding.command}\n")
 
 
 def _count(counts: Counter[Level], level: Level) -> str:

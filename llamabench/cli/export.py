@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.cli.screen import say
+
 if TYPE_CHECKING:
     from llamabench.results.junit import Demand
     from llamabench.results.store import Run
@@ -59,7 +61,7 @@ def command(run: Path, *, format_name: str | None, out: Path | None, requirement
                 write(stored, target, demands)
             except OSError as exc:
                 raise StoreError(f"{target} cannot be written: {exc.strerror or exc}. Choose another --out.") from exc
-            click.echo(str(target))
+            say(str(target))
         unmet = find_unmet(stored, demands)
     if unmet:
         raise LlamabenchError("Not as required. " + "; ".join(unmet) + ".")

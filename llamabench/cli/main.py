@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import io
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import click
 
 from llamabench import __version__
+from llamabench.cli.screen import say
 from llamabench.errors import LlamabenchError
 
 COMMANDS: dict[str, str] = {
@@ -35,6 +37,10 @@ COMMANDS: dict[str, str] = {
     "rpc-server": "llamabench.cli.rpc_server",
 }
 """Modules of the commands; each has a Click command called `command`, and is imported when it is needed."""
+
+
+_SILENCED = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1", "DO_NOT_TRACK": "1"}
+"""What keeps libraries from reporting on a person or looking for updates."""
 
 
 class _Commands(click.Group):
@@ -81,6 +87,7 @@ def main() -> None:
         # a sign that the terminal does not know, or a file name that is no text, must not cost a run
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    os.environ.update(_SILENCED)
     sys.exit(run_command_line(sys.argv[1:]))
 
 
@@ -97,20 +104,26 @@ def run_command_line(arguments: list[str]) -> int:
         result = group.main(arguments, prog_name="llamabench", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.ClickException as exc:
-        exc.show()
+        _show_usage_error(exc)
         return exc.exit_code
     except LlamabenchError as exc:
-        click.echo(f"Error: {exc}", err=True)
+        say(f"Error: {exc}", err=True)
         return 1
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
+        say("Interrupted.", err=True)
         return 130
     except SystemExit:
         # so click and rich end when the reader of our output went away; nothing more can be said to it
         return 0
     except Exception:
-        click.echo(f"This is a fault of llamabench, not of yours. Details are in {_write_crash_log()}.", err=True)
+        say(f"This is a fault of llamabench, not of yours. Details are in {_write_crash_log()}.", err=True)
         return 3
+
+
+def _show_usage_error(exc: click.ClickException) -> None:
+    text = io.StringIO()
+    exc.show(text)
+    say(text.getvalue().rstrip("\n"), err=True)
 
 
 def _write_crash_log() -> Path:
@@ -128,5 +141,5 @@ def _write_crash_log() -> Path:
             return path
         except OSError:
             continue
-    click.echo(text, err=True)
+    say(text, err=True)
     return Path(name)

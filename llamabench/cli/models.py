@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from llamabench.cli.screen import open_console, say
 from llamabench.errors import ModelFileError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -55,11 +56,10 @@ def command(*, role: str | None, only_fitting: bool, as_json: bool) -> int:
         and (not only_fitting or listed.verdict not in (None, "does_not_fit"))
     ]
     if as_json:
-        click.echo(json.dumps(list(map(_document, models)), indent=2))
+        say(json.dumps(list(map(_document, models)), indent=2))
         return 0
-    from rich.console import Console
 
-    Console().print(_table(models))
+    open_console().print(_table(models))
     return 0
 
 

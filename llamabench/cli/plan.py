@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.planning import plan_options, read_overrides, read_size
+from llamabench.cli.screen import open_console, say
+from llamabench.cli.verifying import verify_model, verify_option
 
 if TYPE_CHECKING:
     from llamabench.records import Machine
@@ -30,6 +32,7 @@ def _read_sizes(context: click.Context, option: click.Parameter, texts: tuple[st
     "--suite", "suites", multiple=True, metavar="NAME[:EDITION]", help="Suite to reckon with; repeat for several. [all]"
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Items per suite. [all]")
+@verify_option
 @plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the picture.")
 def command(
@@ -40,6 +43,7 @@ def command(
     ram_bytes: int | None,
     suites: tuple[str, ...],
     limit: int | None,
+    digests: tuple[str, ...],
     as_json: bool,
     **decided: Any,
 ) -> int:
@@ -56,7 +60,9 @@ def command(
     from llamabench.outlook import look_ahead
 
     overrides = read_overrides(decided)
-    facts = read_model(find_model(model).path, is_header_enough=True)
+    path = find_model(model).path
+    verify_model(path, digests, quiet=as_json)
+    facts = read_model(path, is_header_enough=True)
     outlook = look_ahead(
         facts,
         _choose_machine(cards, vram_bytes, ram_bytes, rpc_servers=overrides.rpc_servers),
@@ -68,16 +74,14 @@ def command(
     if as_json:
         from llamabench.results.codec import encode
 
-        click.echo(json.dumps(encode(outlook), indent=2))
+        say(json.dumps(encode(outlook), indent=2))
     else:
-        from rich.console import Console
-
         from llamabench.report.plan_picture import draw_outlook
 
-        Console().print(draw_outlook(outlook))
+        open_console().print(draw_outlook(outlook))
         if outlook.plan:
             # for copying: never wrapped
-            click.echo(f"\nThe same plan:\nllamabench run {shlex.quote(model)} {outlook.flags}")
+            say(f"\nThe same plan:\nllamabench run {shlex.quote(model)} {outlook.flags}")
     return 0 if outlook.plan else 1
 
 

@@ -28,6 +28,8 @@ from llamabench.cli.run import (
     watchdog_option,
     work_and_show,
 )
+from llamabench.cli.screen import open_console, say
+from llamabench.cli.verifying import verify_model, verify_option
 
 if TYPE_CHECKING:
     from llamabench.attacking import AttackerOptions
@@ -92,6 +94,7 @@ def _check_output(_context: click.Context, _option: click.Parameter, path: Path 
 @judge_option
 @judge_format_option
 @watchdog_option
+@verify_option
 @plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 @quiet_option
@@ -112,12 +115,14 @@ def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any)
 
 
 def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
+    from llamabench.data.models import find_model
     from llamabench.suites.redteam.suite import AttackOptions
 
     attacks = AttackOptions(**{name: given.pop(name) for name in AttackOptions.__dataclass_fields__})
     threshold, output, quiet = (given.pop(name) for name in ("threshold", "output", "quiet"))
     judge, judge_format = given.pop("judge"), given.pop("judge_format")
     attacker, n_rounds = given.pop("attacker"), given.pop("attacker_rounds")
+    verify_model(find_model(model).path, given.pop("digests"), quiet=quiet)
     options = _make_options(model, attacks, given)
     readers = find_run_judge(options, judge, judge_format)
     written = None if attacker is None else _find_attacker(attacker, options, attacks, n_rounds=n_rounds)
@@ -210,13 +215,12 @@ def _show(run: Run, *, threshold: float, output: Path | None, as_json: bool) -> 
             "results": str(paths[-1]),
             "report": str(report),
         }
-        click.echo(json.dumps(document, indent=2))
+        say(json.dumps(document, indent=2))
         return
-    from rich.console import Console
 
-    Console().print(red_team_tables(results, threshold))
+    open_console().print(red_team_tables(results, threshold))
     # paths are for copying: never wrapped
-    click.echo(f"\nResults: {paths[-1]}\nReport: {report}")
+    say(f"\nResults: {paths[-1]}\nReport: {report}")
 
 
 def _list_techniques(*, as_json: bool) -> None:
@@ -225,10 +229,9 @@ def _list_techniques(*, as_json: bool) -> None:
     techniques = list(RedTeam().techniques.values())
     if as_json:
         rows = [{"name": t.name, "title": t.title, "family": t.family, "source": t.source} for t in techniques]
-        click.echo(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -238,4 +241,4 @@ def _list_techniques(*, as_json: bool) -> None:
         table.add_column(name)
     for t in techniques:
         table.add_row(*map(Text, (t.name, t.family, t.title, t.source)))
-    Console().print(table)
+    open_console().print(table)

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from llamabench.cli.planning import read_size
+from llamabench.cli.screen import say
 
-_LOOPBACK, _EVERYWHERE = "127.", "0.0.0.0"
+_LOOPBACK = "127."
+_EVERYWHERE = "0.0.0.0"  # nosec B104 # to warn of it
 
 
 @click.command(short_help="Lend this machine's memory to a run on another.")
@@ -48,14 +50,14 @@ def command(*, host: str, port: int, n_threads: int | None, most_bytes: int | No
 
     address = Address(resolve_host(host), port)
     if not address.host.startswith(_LOOPBACK):
-        click.echo(
+        say(
             f"Careful: everyone who reaches {address.host}:{port} can use this server. It has no password and no "
             "encryption.",
             err=True,
         )
     machine = read_machine()
     for note in machine.notes:
-        click.echo(note, err=True)
+        say(note, err=True)
     options = ServerOptions(
         address=address,
         n_threads=n_threads or machine.n_performance_cores,
@@ -66,12 +68,12 @@ def command(*, host: str, port: int, n_threads: int | None, most_bytes: int | No
 
     def tell() -> None:
         name = platform.node() if address.host == _EVERYWHERE else address.host
-        click.echo(f"Serving at {address.host}:{port}. Use it with: llamabench run MODEL --rpc {name}:{port}")
+        say(f"Serving at {address.host}:{port}. Use it with: llamabench run MODEL --rpc {name}:{port}")
 
     try:
         serve_devices(options, ready=tell)
     except KeyboardInterrupt:
-        click.echo("The server has ended.", err=True)
+        say("The server has ended.", err=True)
     return 0
 
 
@@ -85,5 +87,5 @@ def _make_cache_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise StoreError(f"The folder {folder} cannot be made: {exc.strerror}. Leave out --cache.") from exc
-    click.echo(f"Weights are kept in {folder}.", err=True)
+    say(f"Weights are kept in {folder}.", err=True)
     return folder

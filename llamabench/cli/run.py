@@ -20,6 +20,8 @@ from llamabench.cli.readers import (
     read_answers,
     toxicity_options,
 )
+from llamabench.cli.screen import say
+from llamabench.cli.verifying import verify_model, verify_option
 from llamabench.errors import LlamabenchError
 
 if TYPE_CHECKING:
@@ -131,6 +133,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on the er
 @toxicity_options
 @click.option("--bench", "is_benched", is_flag=True, help="Measure the speed first, for the report: about a minute.")
 @watchdog_option
+@verify_option
 @plan_options
 @json_option
 @quiet_option
@@ -155,6 +158,7 @@ def command(
     judge_format: str | None,
     is_benched: bool,
     watchdog_s: float | None,
+    digests: tuple[str, ...],
     as_json: bool,
     quiet: bool,
     **decided: Any,
@@ -170,6 +174,7 @@ def command(
 
     toxicity = ToxicityChoice.take(decided)
     found = find_model(model)
+    verify_model(found.path, digests, quiet=quiet)
     options = RunOptions(
         model=found.path,
         suites=suites or tuple(SUITES),
@@ -260,14 +265,14 @@ class Bar:
         if self._quiet:
             return
         model, plan = run.info.model, run.info.plan
-        click.echo(f"{model.name} {model.quant} on {run.info.machine.cpu}", err=True)
+        say(f"{model.name} {model.quant} on {run.info.machine.cpu}", err=True)
         sizes = (
             f"Plan: {plan.n_gpu_layers} of {model.n_layers + 1} layers on devices, {plan.n_threads} threads, "
             f"context of {plan.scoring.n_ctx:,} tokens, {plan.scoring.n_seq_max} sequences, "
             f"batches of {plan.scoring.n_batch:,}."
         )
         for reason in (*run.info.machine.notes, sizes, *plan.reasons):
-            click.echo(f"  {reason}", err=True)
+            say(f"  {reason}", err=True)
 
     def begin_judge(self, run: Run, judge: JudgeFacts) -> None:
         """Says who judges, and how that model is run."""
@@ -285,13 +290,15 @@ class Bar:
         self._command = f"`llamabench score {run.folder} {self.score_options}`"
         if self._quiet:
             return
-        click.echo(title, err=True)
+        say(title, err=True)
         for reason in reasons:
-            click.echo(f"  {reason}", err=True)
+            say(f"  {reason}", err=True)
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
         """Moves the suite's bar."""
         from tqdm import tqdm
+
+        from llamabench.hidden import show_hidden
 
         self._saved[suite] = f"{n_done:,} of {n_total:,} items of {suite}"
         if self._quiet:
@@ -301,11 +308,11 @@ class Bar:
             self._suite = suite
             self._standing = None
             # what an earlier session stored must not count towards this one's speed
-            self._bar = tqdm(total=n_total, initial=n_done, desc=suite, unit="item", dynamic_ncols=True)
+            self._bar = tqdm(total=n_total, initial=n_done, desc=show_hidden(suite), unit="item", dynamic_ncols=True)
         assert self._bar is not None
         if tokens_per_s is not None:
             facts = [f"{tokens_per_s:,.0f} tokens/s", *_describe_standing(self._standing)]
-            self._bar.set_postfix_str(", ".join(facts), refresh=False)
+            self._bar.set_postfix_str(show_hidden(", ".join(facts)), refresh=False)
         self._bar.update(n_done - self._bar.n)
 
     def stand(self, standing: Standing) -> None:
@@ -319,8 +326,10 @@ class Bar:
         """Says what went wrong, above the bar."""
         from tqdm import tqdm
 
+        from llamabench.hidden import show_hidden
+
         if not self._quiet:
-            tqdm.write(text, file=sys.stderr)
+            tqdm.write(show_hidden(text), file=sys.stderr)
 
     def close(self) -> None:
         """Ends the bar's line."""
@@ -380,7 +389,7 @@ def work_and_show(work: Callable[[Bar], Run], bar: Bar, show: Callable[[Run], No
         run = work(bar)
     except KeyboardInterrupt:
         bar.close()
-        click.echo(f"Interrupted. {bar.saved}".rstrip(), err=True)
+        say(f"Interrupted. {bar.saved}".rstrip(), err=True)
         return 130
     except LlamabenchError as exc:
         if not bar.saved:
@@ -392,6 +401,6 @@ def work_and_show(work: Callable[[Bar], Run], bar: Bar, show: Callable[[Run], No
         with run:
             show(run)
     except KeyboardInterrupt:
-        click.echo(f"Interrupted. The scores are safe: llamabench report {run.folder}", err=True)
+        say(f"Interrupted. The scores are safe: llamabench report {run.folder}", err=True)
         return 130
     return 0

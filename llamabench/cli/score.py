@@ -11,6 +11,7 @@ import click
 
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.readers import ToxicityChoice, find_judge_options, make_judge_reader, read_answers, toxicity_options
+from llamabench.cli.verifying import verify_model, verify_option
 
 if TYPE_CHECKING:
     from llamabench.cli.run import Bar
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="End a decode that takes longer, and try again; 0 for never. [50 times the longest so far, at least 120]",
 )
+@verify_option
 @plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress on the error stream.")
@@ -48,6 +50,7 @@ def command(
     aspects: tuple[str, ...],
     chat_template: Path | None,
     watchdog_s: float | None,
+    digests: tuple[str, ...],
     as_json: bool,
     quiet: bool,
     **decided: Any,
@@ -70,13 +73,16 @@ def command(
     """
     from llamabench.cli.run import Bar, work_and_show
     from llamabench.cli.show import show_run
+    from llamabench.data.models import find_model
     from llamabench.results.store import Run
 
     toxicity, overrides = ToxicityChoice.take(decided), read_overrides(decided)
     if judge is None and toxicity.is_empty:
         raise click.UsageError("Say who is to read the answers: --judge, --toxicity-judge or --toxicity.")
-    if judge is None and (format_name or aspects or chat_template):
-        raise click.UsageError("--format, --ask and --chat-template are of use with --judge only.")
+    if judge is None and (format_name or aspects or chat_template or digests):
+        raise click.UsageError("--format, --ask, --chat-template and --verify are of use with --judge only.")
+    if judge is not None:
+        verify_model(find_model(judge).path, digests, quiet=quiet)
     with Run(run) as stored:
         names = [choice.name for choice in stored.info.suites]
     readers = []

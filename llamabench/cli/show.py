@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from llamabench.cli.screen import open_console, say
 
 if TYPE_CHECKING:
     from llamabench.records import RedTeamResults
@@ -57,21 +57,20 @@ def show_run(run: Run, *, as_json: bool) -> None:
     report = write_report(run)
     write_attacks(run)
     if as_json:
-        click.echo(json.dumps({**run_document(run), "report": str(report)}, indent=2))
+        say(json.dumps({**run_document(run), "report": str(report)}, indent=2))
         return
-    from rich.console import Console
 
     from llamabench.report.terminal import scores_table
     from llamabench.report.views import build_score_view
     from llamabench.suites import SUITES
 
     view = build_score_view(run, SUITES)
-    console = Console(soft_wrap=False)
+    console = open_console()
     console.print(scores_table(view))
     for suite in view.suites:
         if suite.audit:
-            console.print(f"Audit of {suite.title}: {suite.audit}", markup=False, highlight=False)
+            console.print(f"Audit of {suite.title}: {suite.audit}")
     for banner in view.banners:
-        console.print(f"! {banner.text}", style="bold", markup=False, highlight=False)
+        console.print(f"! {banner.text}", style="bold")
     # a path is for copying: never wrapped
-    click.echo(f"\nReport: {report}")
+    say(f"\nReport: {report}")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.cli.screen import say
+
 if TYPE_CHECKING:
     from llamabench.results.store import Run
 
@@ -50,9 +52,9 @@ def command(folder: Path, *, out: Path | None, as_json: bool) -> int:
         import json
         from dataclasses import asdict
 
-        click.echo(json.dumps(asdict(view) | {"index": str(index)}, indent=2))
+        say(json.dumps(asdict(view) | {"index": str(index)}, indent=2))
     else:
-        click.echo(str(index))
+        say(str(index))
     return 0
 
 
@@ -68,7 +70,7 @@ def _open_runs(folder: Path) -> list[Run]:
         try:
             found.append(Run(path))
         except StoreError as exc:
-            click.echo(f"Left out: {exc}", err=True)
+            say(f"Left out: {exc}", err=True)
     return found
 
 

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from llamabench.cli.screen import open_console, say
+
 
 @click.command(short_help="List the suites: what they measure, how, and with which items.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
@@ -31,14 +33,13 @@ def command(*, as_json: bool) -> int:
             }
             for name, suite in SUITES.items()
         ]
-        click.echo(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return 0
-    from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = open_console()
     for name, suite in SUITES.items():
         data = datasets[name]
         edition = "starter items only, nothing is imported" if data.is_starter else f"edition {data.edition}"

@@ -1,21 +1,28 @@
-"""Chat templates: the model's own Jinja2 text, run in a sandbox."""
+"""Chat templates: the model's own Jinja2 text, run in a sandbox, within limits."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
-import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from llamabench.errors import EngineError
+from llamabench.engine.limits import MEMORY_BYTES, TIME_S, OverrunError, limited
+from llamabench.errors import EngineError, RunawayTemplateError
 from llamabench.records import Message
+from llamabench.units import format_bytes
+
+_MOST_CHARS, _MOST_GROWTH = 1 << 20, 4
+"""What a template may write: so many characters, and so many times the conversation."""
+_MOST_WORDS = 300
+_ADVICE = "Run with --no-chat, or give another template."
 
 
 class _Refused(Exception):
@@ -53,6 +60,7 @@ class ChatTemplate:
         eos: Spelling of the end-of-text token.
 
     Raises:
+        RunawayTemplateError: The text takes too long to read, or too much memory.
         EngineError: The text is not a valid template.
     """
 
@@ -65,13 +73,14 @@ class ChatTemplate:
         environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
         self.sha256 = hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
         self._tokens = {"bos_token": bos, "eos_token": eos}
+        self._runaway: str | None = None
         try:
-            self._template = environment.from_string(source)
-        except jinja2.TemplateError as exc:
-            raise EngineError(
-                f"The model's chat template is not valid Jinja2 ({_words(exc)}). "
-                "Run with --no-chat, or give another template."
-            ) from exc
+            with self._bounded():
+                self._template = environment.from_string(source)
+        except RunawayTemplateError:
+            raise
+        except Exception as exc:  # Jinja2 writes Python, which has limits of its own
+            raise EngineError(f"The model's chat template is not valid Jinja2 ({_words(exc)}). {_ADVICE}") from exc
 
     def render(self, messages: Sequence[Message]) -> str:
         """The conversation as text, up to where the assistant's answer begins.
@@ -80,6 +89,8 @@ class ChatTemplate:
         model's makers advise for such models.
 
         Raises:
+            RunawayTemplateError: The template takes too long, too much memory, or writes too much; from then on it
+                is not tried again.
             EngineError: The template fails on this conversation.
         """
         try:
@@ -94,19 +105,46 @@ class ChatTemplate:
             raise _refusal(exc) from exc
 
     def _render(self, messages: Sequence[Message]) -> str:
+        if self._runaway is not None:
+            raise RunawayTemplateError(self._runaway)
         plain = [{"role": message.role, "content": message.content} for message in messages]
+        limit = _MOST_CHARS + _MOST_GROWTH * sum(len(message.content) for message in messages)
         try:
-            return self._template.render(
-                messages=plain, add_generation_prompt=True, enable_thinking=False, tools=None, **self._tokens
-            )
-        except _Refused:
+            with self._bounded():
+                pieces = self._template.generate(
+                    messages=plain, add_generation_prompt=True, enable_thinking=False, tools=None, **self._tokens
+                )
+                return "".join(self._bound_length(pieces, limit))
+        except (_Refused, RunawayTemplateError):
             raise
         except Exception as exc:  # a program from the model file: it can fail in every way that Python can
             raise EngineError(f"The model's chat template fails: {_words(exc)}. Run with --no-chat.") from exc
 
+    def _bound_length(self, pieces: Iterator[str], limit: int) -> Iterator[str]:
+        for piece in pieces:
+            limit -= len(piece)
+            if limit < 0:
+                raise self._run_away("writes far more than the conversation")
+            yield piece
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Ends what takes too long or too much memory, and remembers that it did."""
+        try:
+            with limited():
+                yield
+        except OverrunError as exc:
+            raise self._run_away(f"did not end within {TIME_S:g} s of processor time") from exc
+        except MemoryError as exc:
+            raise self._run_away(f"asks for more than {format_bytes(MEMORY_BYTES)}") from exc
+
+    def _run_away(self, how: str) -> RunawayTemplateError:
+        self._runaway = f"The model's chat template {how}. {_ADVICE}"
+        return RunawayTemplateError(self._runaway)
+
 
 def _words(exc: Exception) -> str:
-    return str(exc).rstrip(".") or type(exc).__name__
+    return str(exc)[:_MOST_WORDS].rstrip(".") or type(exc).__name__
 
 
 def _refusal(exc: _Refused) -> EngineError:

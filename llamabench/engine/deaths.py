@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from llamabench.engine.limits import LAST_TIME_S
 from llamabench.errors import Death
 
 _WORDS = re.compile(
@@ -21,6 +22,14 @@ _WEIGHT_WORDS = re.compile(r"error loading model: .*(unable to|failed to|cannot)
 
 _SERVER_WORDS = re.compile(r"Remote RPC server crashed|Failed to connect to|RPC handshake failed")
 """How ggml-rpc.cpp ends the process when a server has left or refuses it; no server is named once it was connected."""
+
+_SIGNALS = {
+    **dict.fromkeys(
+        ("SIGSEGV", "SIGILL", "SIGBUS"), "Whether this build of llama.cpp works on this machine: llamabench doctor"
+    ),
+    "SIGPROF": f"The model's chat template took more than {LAST_TIME_S:g} s of processor time. Run with --no-chat, or "
+    "give another template.",
+}
 
 _KERNEL_COUNTS = Path("/proc/vmstat")
 
@@ -59,6 +68,26 @@ def is_about_server(words: str) -> bool:
     True
     """
     return _SERVER_WORDS.search(words) is not None
+
+
+def explain_signal(name: str) -> str:
+    """What a signal that ended the process tells, as a sentence after another; often nothing.
+
+    >>> explain_signal("SIGSEGV")
+    ' Whether this build of llama.cpp works on this machine: llamabench doctor'
+    """
+    return f" {_SIGNALS[name]}" if name in _SIGNALS else ""
+
+
+def explain_abort(words: str, n_decodes: int) -> str:
+    """What a failed assertion tells beside its words, as a sentence after another; often nothing.
+
+    >>> explain_abort("GGML_ASSERT(a) failed", 0)
+    ' It had decoded nothing yet: the file is damaged, or made for another version of llama.cpp.'
+    """
+    if n_decodes or is_about_memory(words) or is_about_server(words):
+        return ""
+    return " It had decoded nothing yet: the file is damaged, or made for another version of llama.cpp."
 
 
 def count_memory_kills() -> int | None:

@@ -17,8 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-from llamabench.engine import worker
-from llamabench.engine.deaths import count_memory_kills, find_cause, is_about_memory, is_about_server
+from llamabench.engine import deaths, worker
 from llamabench.engine.watchdog import Watchdog
 from llamabench.errors import EngineDiedError, EngineError, LlamabenchError, OutOfMemoryError
 from llamabench.records import (
@@ -106,7 +105,7 @@ class Engine:
 
     def _start(self) -> None:
         self._pulse[:] = [0] * worker.PULSE_SIZE
-        self._memory_kills = count_memory_kills()
+        self._memory_kills = deaths.count_memory_kills()
         self._hung_s: float | None = None
         self._process = None
         self._is_ready = False
@@ -188,7 +187,7 @@ class Engine:
         except MemoryError as exc:
             raise OutOfMemoryError(f"Memory ran out while {self.spec.path} was at work.") from exc
         except LlamabenchError as exc:
-            if is_about_memory(str(exc)) and not isinstance(exc, OutOfMemoryError):
+            if deaths.is_about_memory(str(exc)) and not isinstance(exc, OutOfMemoryError):
                 raise OutOfMemoryError(str(exc)) from exc
             raise
 
@@ -222,33 +221,34 @@ class Engine:
             )
         if self._abort_file.exists():
             words = self._abort_file.read_text(encoding="utf-8", errors="replace")
-            return EngineDiedError(f"llama.cpp gave up on {path}: {words}{self._say_servers(words)}", find_cause(words))
+            more = deaths.explain_abort(words, self._read_pulse()[0]) + self._say_servers(words)
+            return EngineDiedError(f"llama.cpp gave up on {path}: {words}{more}", deaths.find_cause(words))
         code = self._exit_code()
         words = self._last_line()
         if not self._is_ready:
-            cause = "killed" if code == -signal.SIGTERM or code == -9 else find_cause(words)
+            cause = "killed" if code == -signal.SIGTERM or code == -9 else deaths.find_cause(words)
             return EngineDiedError(f"The process that was to run {path} ended before it was ready.{words}", cause)
         if code is None or code >= 0:
             return EngineDiedError(
-                f"The process that ran {path} ended by itself (exit code {code}).{words}", find_cause(words)
+                f"The process that ran {path} ended by itself (exit code {code}).{words}", deaths.find_cause(words)
             )
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        cause = find_cause(words)
+        cause = deaths.find_cause(words)
         if name == "SIGKILL":
-            if self._memory_kills == count_memory_kills() is not None:
+            if self._memory_kills == deaths.count_memory_kills() is not None:
                 words, cause = " The system did not do it for want of memory.", "killed"
             else:
                 words, cause = " The system kills the largest process when memory runs out.", "memory"
         elif name in ("SIGTERM", "SIGINT", "SIGHUP"):
             cause = "killed"
-        elif name in ("SIGSEGV", "SIGILL", "SIGBUS"):
-            words += " Whether this build of llama.cpp works on this machine: llamabench doctor"
-        return EngineDiedError(f"The process that ran {path} was ended by {name}.{words}", cause)
+        return EngineDiedError(
+            f"The process that ran {path} was ended by {name}.{words}{deaths.explain_signal(name)}", cause
+        )
 
     def _say_servers(self, words: str) -> str:
         """Which servers may be meant, in brackets; nothing where none is."""
         servers = dict.fromkeys(self.spec.plan.rpc_servers if self.spec.plan else ())
-        return f" ({' or '.join(servers)})" if is_about_server(words) and servers else ""
+        return f" ({' or '.join(servers)})" if deaths.is_about_server(words) and servers else ""
 
     def _exit_code(self) -> int | None:
         """How the process ended; None where it does not say so within some seconds."""

@@ -16,7 +16,7 @@ from llamabench.engine.llama import Context, Model
 from llamabench.engine.packing import TokenSequence
 from llamabench.engine.scoring import ScoringStrategy, SequenceScore, measure_pack_size
 from llamabench.engine.strategy import check_strategy, list_strategies, make_strategy
-from llamabench.errors import EngineError, ModelFileError
+from llamabench.errors import EngineError, ModelFileError, RunawayTemplateError
 from llamabench.records import (
     Answers,
     BufferBytes,
@@ -146,11 +146,16 @@ class Session:
         """Tokens that a request needs in the context: its longest continuation, or all it may generate, included.
 
         A request that cannot be encoded counts 0: it will fail by itself, with its reason.
+
+        Raises:
+            RunawayTemplateError: None can be encoded in any sensible time.
         """
         try:
             if isinstance(request, GenerateRequest):
                 return len(self.encoder.encode(request.prompt)) + request.sampling.max_tokens
             return max((len(pair.sequence.tokens) for pair in self._encode_pairs(request)), default=0)
+        except RunawayTemplateError:
+            raise
         except EngineError:
             return 0
 

@@ -17,6 +17,7 @@ from functools import cache
 from typing import NamedTuple
 
 from llamabench.errors import ModelFileError
+from llamabench.hardware.foreign import describe_foreign
 from llamabench.units import format_bytes
 
 MAGIC = b"GGUF"
@@ -27,20 +28,24 @@ _MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
 _MAX_NAME_BYTES = 63  # GGML_MAX_NAME less the terminating zero
 _MAX_KEY_BYTES = 65_535  # the specification's limit
 _MAX_STRING_BYTES = 1 << 24  # the longest chat templates are some 100 KiB
-_MAX_STRINGS = 1 << 22  # the largest vocabularies have some 10^5 tokens and 10^6 merges
+_MAX_STRINGS = 1 << 22  # in all arrays; the largest vocabularies have some 10^5 tokens and 10^6 merges
+_MAX_PAIRS = 1 << 16  # models have some dozens
+_MAX_TENSORS = 1 << 17  # the largest have some 10^4, with a tensor for each expert
+_MAX_KEPT_BYTES = 1 << 26  # of metadata that is kept: a chat template, lists by layer, a vocabulary where it is wanted
+_MAX_SIGNED = 1 << 63  # llama.cpp counts with signed 64-bit numbers
 _MAX_SHORT_ARRAY = 1024  # llama.cpp takes 512 layers at most, and per-layer arrays are what is asked for
 _MIN_PAIR_BYTES = 8 + 1 + 4 + 1
 _MIN_TENSOR_BYTES = 8 + 4 + 4 + 8
 
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 _STRING, _ARRAY = 8, 9
-_BOOL = 7
+_UNSIGNED, _BOOL = 4, 7
 _SCALARS = {
     0: struct.Struct("<B"),
     1: struct.Struct("<b"),
     2: struct.Struct("<H"),
     3: struct.Struct("<h"),
-    4: _U32,
+    _UNSIGNED: _U32,
     5: struct.Struct("<i"),
     6: struct.Struct("<f"),
     _BOOL: struct.Struct("<?"),
@@ -140,9 +145,11 @@ def parse_container(
     version = _read_version(reader)
     n_tensors, n_pairs = reader.number(_U64), reader.number(_U64)
     reader.expect(n_pairs, _MIN_PAIR_BYTES)
+    reader.bound(n_pairs, _MAX_PAIRS, "metadata keys")
     metadata, pairs = _read_metadata(reader, n_pairs, frozenset(keep))
     reader.expect(n_tensors, _MIN_TENSOR_BYTES)
-    alignment = _alignment(reader, metadata)
+    reader.bound(n_tensors, _MAX_TENSORS, "tensors")
+    alignment = _alignment(reader, metadata, pairs)
     tensors = _read_tensors(reader, n_tensors, alignment)
     data_offset = _pad(reader.position, alignment) if tensors else reader.position
     end = data_offset + tensors[-1].offset + tensors[-1].size_bytes if tensors else data_offset
@@ -168,6 +175,8 @@ class _Reader:
         self.name = name
         self.size = len(data)
         self.position = 0
+        self.n_kept_bytes = 0
+        self.n_strings = 0
 
     def cut_short(self) -> ModelFileError:
         """The error for a header that the file ends within."""
@@ -184,6 +193,23 @@ class _Reader:
         """Refuses a count of things that cannot fit into the rest of the file."""
         if count * least_bytes > self.size - self.position:
             raise self.cut_short()
+
+    def bound(self, count: int, most: int, things: str) -> None:
+        """Refuses a count of things that no model has, however large the file is."""
+        if count > most:
+            raise self.damaged(f"it claims {count} {things}, {most} are the most")
+
+    def keep(self, n_bytes: int) -> None:
+        """Counts metadata that will stay in memory."""
+        self.n_kept_bytes += n_bytes
+        if self.n_kept_bytes > _MAX_KEPT_BYTES:
+            raise self.damaged(f"its metadata take more than {format_bytes(_MAX_KEPT_BYTES)}")
+
+    def count_strings(self, count: int) -> None:
+        """Counts texts of arrays, kept or not."""
+        self.expect(count, 8)
+        self.n_strings += count
+        self.bound(self.n_strings, _MAX_STRINGS, "texts")
 
     def number(self, layout: struct.Struct) -> int:
         """The next integer."""
@@ -204,6 +230,7 @@ class _Reader:
         self.expect(length, 1)
         if length > limit:
             raise self.damaged(f"it holds a text of {format_bytes(length)} where {format_bytes(limit)} are the most")
+        self.keep(length)
         self.position += length
         return self.data[self.position - length : self.position].decode("utf-8", "replace")
 
@@ -223,7 +250,7 @@ def _read_version(reader: _Reader) -> int:
     magic = reader.data[:4]
     if magic != MAGIC:
         raise ModelFileError(
-            f"{reader.name} is not a GGUF file: {_looks_like(reader.data[:512])}. "
+            f"{reader.name} is not a GGUF file: {describe_foreign(reader.data[:512])}. "
             "llama.cpp reads GGUF files only; look for a GGUF edition of the model."
         )
     reader.position = 4
@@ -238,41 +265,6 @@ def _read_version(reader: _Reader) -> int:
             "Convert the model again, or download a current file."
         )
     return version
-
-
-_FOREIGN = (
-    (b"PK\x03\x04", "it is a zip archive, as PyTorch writes its checkpoints (.bin, .pt)"),
-    (b"\x80\x02", "it is a Python pickle, as PyTorch writes its checkpoints (.bin, .pt)"),
-    (b"\x80\x03", "it is a Python pickle"),
-    (b"\x80\x04", "it is a Python pickle"),
-    (b"\x80\x05", "it is a Python pickle"),
-    (b"version https://git-lfs", "it is a git-lfs pointer, a note of where the model is; `git lfs pull` fetches it"),
-    (b"lmgg", "it is a GGML file of 2023, the format before GGUF"),
-    (b"fmgg", "it is a GGML file of 2023, the format before GGUF"),
-    (b"tjgg", "it is a GGML file of 2023, the format before GGUF"),
-    (b"FUGG", "its first bytes are reversed"),
-    (b"\x1f\x8b", "it is compressed with gzip; unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "it is compressed with zstd; unpack it first"),
-    (b"7z\xbc\xaf", "it is a 7-Zip archive; unpack it first"),
-    (b"\x89HDF", "it is an HDF5 file"),
-)
-
-
-def _looks_like(head: bytes) -> str:
-    """What the first bytes of a file that is no GGUF say it is."""
-    for magic, description in _FOREIGN:
-        if head.startswith(magic):
-            return description
-    if head[8:10] == b'{"' and len(head) > 10:
-        return "it is a safetensors file"
-    text = head.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html")):
-        return "it is a web page, so the download was an error or log-in page"
-    if text.startswith(b"{"):
-        return "it is JSON text"
-    if not head.strip(b"\0"):
-        return "it begins with zeros, so the download reserved its space but did not finish"
-    return f"it begins with {head[:4]!r}"
 
 
 def _read_metadata(reader: _Reader, n_pairs: int, keep: frozenset[str]) -> tuple[dict[str, Value], dict[str, bytes]]:
@@ -304,9 +296,7 @@ def _read_array(reader: _Reader, key: str, keep: frozenset[str]) -> Value:
     kind, n = reader.number(_U32), reader.number(_U64)
     is_wanted = n <= _MAX_SHORT_ARRAY or key in keep
     if kind == _STRING:
-        reader.expect(n, 8)
-        if n > _MAX_STRINGS:
-            raise reader.damaged(f"{quote(key)} claims {n} texts")
+        reader.count_strings(n)
         if is_wanted:
             return tuple(reader.string(_MAX_STRING_BYTES) for _ in range(n))
         reader.skip_strings(n)
@@ -319,13 +309,17 @@ def _read_array(reader: _Reader, key: str, keep: frozenset[str]) -> Value:
     reader.position += n * layout.size
     if not is_wanted:
         return LongArray(_TYPE_NAMES[kind], n)
+    reader.keep(n * layout.size)
     return tuple(item[0] for item in layout.iter_unpack(reader.data[start : reader.position]))
 
 
-def _alignment(reader: _Reader, metadata: Mapping[str, Value]) -> int:
-    alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
+def _alignment(reader: _Reader, metadata: Mapping[str, Value], pairs: Mapping[str, bytes]) -> int:
+    key = "general.alignment"
+    alignment = metadata.get(key, _DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
         raise reader.damaged(f"its alignment is {quote(alignment)}, not a power of two")
+    if key in pairs and _U32.unpack_from(pairs[key], 8 + len(key))[0] != _UNSIGNED:
+        raise reader.damaged("its alignment is not of the type u32")
     return alignment
 
 
@@ -357,7 +351,7 @@ def _read_tensor(reader: _Reader) -> TensorInfo:
             "know. Use another quantization of the model, or update llamabench."
         )
     n_elements, row = math.prod(shape), shape[0] if shape else 1
-    if n_elements >= 1 << 63 or row % tensor_type.block_elements:
+    if max(n_elements, *shape, 0) >= _MAX_SIGNED or row % tensor_type.block_elements:
         raise reader.damaged(f"the tensor {quote(name)} cannot have the shape {shape} as {tensor_type.name}")
     size_bytes = n_elements // tensor_type.block_elements * tensor_type.block_bytes
     return TensorInfo(name, shape, tensor_type.name, offset, size_bytes)

@@ -220,6 +220,19 @@ def _other_parts(path: Path, metadata: Mapping[str, Value]) -> Iterator[Path]:
         yield part
 
 
+def name_parts(path: Path) -> tuple[Path, ...]:
+    """The files of a model by the name of the first alone; whether they are there is not looked at.
+
+    Args:
+        path: The file, or the first part of a split model.
+    """
+    name = _SPLIT_NAME.fullmatch(path.name)
+    if name is None or int(name["part"]) != 1:
+        return (path,)
+    count = int(name["count"])
+    return tuple(path.with_name(_part_name(name["stem"], number, count)) for number in range(1, count + 1))
+
+
 def _part_name(stem: str, number: int, count: int) -> str:
     return f"{stem}-{number:05}-of-{count:05}.gguf"
 

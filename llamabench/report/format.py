@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
 from llamabench import units
+from llamabench.hidden import show_hidden as show_hidden
 
 Scale = Literal["share", "bias", "number"]
 """How a metric is shown: a `share` of 0 to 1 in per cent, a `bias` of -1 to 1 times 100, signed, a `number` as is."""
@@ -20,13 +20,6 @@ _EXACT = 1e-9
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
-)
-
-# Controls, bidi marks and overrides, zero-width and tag characters, line separators, lone surrogates. Left alone: tab,
-# line feed, and the joiners U+200C and U+200D, which Persian, Indic scripts and emoji need.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
@@ -168,27 +161,6 @@ def format_time(iso: str) -> str:
     zone = time.tzname() or ""
     text = f"{time.day} {_MONTHS[time.month - 1]} {time.year}, {time.hour:02d}:{time.minute:02d}"
     return f"{text} {zone}".rstrip()
-
-
-def show_hidden(text: str) -> str:
-    r"""Write out characters that would be invisible or would rearrange the text around them.
-
-    Controls become their pictures, everything else of that kind its code point, so that text from a model or a file
-    can neither hide something nor steer a terminal.
-
-    >>> show_hidden("a\x1b[31m\u202eb\tc")
-    'a␛[31m⟨U+202E⟩b\tc'
-    """
-    return _HIDDEN.sub(_picture, text)
-
-
-def _picture(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    return f"⟨U+{code:04X}⟩"
 
 
 def shorten(text: str, n_chars: int) -> tuple[str, int]:

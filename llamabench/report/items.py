@@ -159,7 +159,7 @@ def _sample(rows: Iterable[ItemRow], seed: int) -> tuple[list[ItemRow], int, str
         if n_total == 0 and row.exchanges:
             first_prompt = row.exchanges[0].prompt
         n_total += 1
-        rank = int.from_bytes(hashlib.sha256(f"{seed}:{row.id}".encode()).digest()[:8])
+        rank = int.from_bytes(hashlib.sha256(f"{seed}:{row.id}".encode(errors="surrogatepass")).digest()[:8])
         if row.outcome == "scored":
             groups.setdefault(row.group, _Pool(N_ITEMS)).offer(row, rank=rank, number=n_total)
         else:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from xml.etree import ElementTree as ET
+from xml.etree import ElementTree as ET  # nosec B405 # it writes, and reads nothing
 
 from llamabench.errors import LlamabenchError
 from llamabench.records import ItemRow, Score
@@ -85,10 +85,10 @@ def write_junit(run: Run, path: Path, demands: Sequence[Demand]) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    root = ET.Element("testsuites", name=f"llamabench {_clean(run.info.model.name)} {run.info.model.quant}")
+    root = ET.Element("testsuites", name=_clean(f"llamabench {run.info.model.name} {run.info.model.quant}"))
     scores, timings = run.scores(), run.timings()
     for choice in run.info.suites:
-        suite = ET.SubElement(root, "testsuite", name=choice.name, timestamp=run.info.created)
+        suite = ET.SubElement(root, "testsuite", name=_clean(choice.name), timestamp=_clean(run.info.created))
         suite.set("time", f"{timings.get(choice.name, 0.0):.3f}")
         _add_properties(suite, [score for score in scores if score.suite == choice.name])
         for demand in demands:
@@ -105,7 +105,7 @@ def _add_properties(suite: ET.Element, scores: Sequence[Score]) -> None:
     properties = ET.SubElement(suite, "properties")
     for score in scores:
         if score.metric.group is None and score.metric.value is not None:
-            ET.SubElement(properties, "property", name=score.metric.name, value=f"{score.metric.value:.6g}")
+            ET.SubElement(properties, "property", name=_clean(score.metric.name), value=f"{score.metric.value:.6g}")
 
 
 def _add_item(suite: ET.Element, row: ItemRow) -> None:

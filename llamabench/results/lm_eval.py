@@ -21,7 +21,8 @@ from llamabench.results.store import Run
 
 _FILTER = "none"
 _Z_95 = 1.959964
-_REPLACED = re.compile(r"[\"<>:/|\\?*\[\]]+")
+_REPLACED = re.compile(r"[^\w .,()+-]+")
+_MOST_NAME = 60
 
 Directions = Mapping[str, Mapping[str, bool | None]]
 """For each suite and metric whether higher is better; None where neither is."""
@@ -35,7 +36,7 @@ def write_lm_eval(run: Run, folder: Path, directions: Directions) -> list[Path]:
     """
     date = datetime.datetime.fromisoformat(run.info.created)
     stamp = date.replace(tzinfo=None).isoformat().replace(":", "-")
-    target = folder / _REPLACED.sub("__", f"{run.info.model.name}-{run.info.model.quant}")
+    target = folder / _sanitize(f"{run.info.model.name}-{run.info.model.quant}")
     target.mkdir(parents=True, exist_ok=True)
     hashes = {}
     paths = [target / f"results_{stamp}.json"]
@@ -45,6 +46,11 @@ def write_lm_eval(run: Run, folder: Path, directions: Directions) -> list[Path]:
     document = _results(run, directions) | {"task_hashes": hashes, "date": date.timestamp()}
     paths[0].write_text(json.dumps(document, indent=2), encoding="utf-8")
     return paths
+
+
+def _sanitize(name: str) -> str:
+    """A name that can be a folder's: without what the harness replaces, and whatever else is no plain character."""
+    return _REPLACED.sub("__", name)[:_MOST_NAME]
 
 
 def _task(suite: str, group: str | None = None) -> str:
@@ -119,7 +125,7 @@ def _provenance(run: Run) -> dict[str, Json]:
         "lm_eval_version": f"written by llamabench {info.llamabench}",
         "model_source": "llamabench",
         "model_name": info.model.name,
-        "model_name_sanitized": _REPLACED.sub("__", info.model.name),
+        "model_name_sanitized": _sanitize(info.model.name),
         "max_length": info.plan.scoring.n_ctx,
         "chat_template_sha": info.chat_template_sha256,
         "fewshot_as_multiturn": None,

@@ -39,7 +39,7 @@ def write_model_index(
     if not results:
         raise LlamabenchError(f"The run {run.folder} has no scores for a model card yet. Let it finish first.")
     document = {"model-index": [{"name": run.info.model.name, "results": results}]}
-    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
 def _metrics(run: Run, choice: SuiteChoice, main_metrics: Mapping[str, Collection[str]]) -> list[Json]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from llamabench.results.store import Run
 
 _FIRST_COLUMNS = ("suite", "id", "group", "cluster", "outcome", "error", "prompts", "answers", "facts")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_NOT_IN_NAMES = re.compile(r"\W")
 _ROWS_AT_ONCE = 2000
 
 
@@ -33,7 +35,7 @@ def write_csv(run: Run, folder: Path) -> list[Path]:
     _write_rows(paths[0], list(scores[0]) if scores else [], ([*map(_cell, row.values())] for row in scores))
     for suite in run.info.suites:
         names = sorted({name for row in run.rows(suite.name) for name in row.values})
-        paths.append(folder / f"items_{suite.name}.csv")
+        paths.append(folder / f"items_{_NOT_IN_NAMES.sub('_', suite.name)}.csv")
         _write_rows(paths[-1], [*_FIRST_COLUMNS, *names], (_item_cells(row, names) for row in run.rows(suite.name)))
     return paths
 

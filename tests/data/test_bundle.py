@@ -218,6 +218,8 @@ REFUSED: dict[str, tuple[Callable[..., None], str]] = {
     "a link": (add("link", stat.S_IFLNK | 0o777), r"'link' is no plain file"),
     "a device": (add("null", stat.S_IFCHR | 0o666), r"'null' is no plain file"),
     "a pipe": (add("pipe", stat.S_IFIFO | 0o666), r"'pipe' is no plain file"),
+    "a socket": (add("socket", stat.S_IFSOCK | 0o666), r"'socket' is no plain file"),
+    "a name in another case": (add(PLACE.upper()), r"it holds 'XSTEST/.*', which its manifest does not name"),
     "a folder": (add("folder/", stat.S_IFDIR | 0o755), r"'folder/' is no plain file"),
     "a file too many": (add("xstest/readme.md"), r"it holds 'xstest/readme.md', which its manifest does not name"),
     "a file too few": (drop, f"{PLACE} is missing"),
@@ -355,6 +357,32 @@ def test_no_name_writes_anything_outside(bundle: Path, tmp_path: Path, name: str
     before = {path for path in tmp_path.rglob("*") if path != bundle}
     try:
         remake(bundle, add(name))
+        with pytest.raises(DataError):
+            import_bundle(bundle)
+        assert {path for path in tmp_path.rglob("*") if path != bundle} == before
+    finally:
+        bundle.write_bytes(good)
+
+
+MODES = st.sampled_from([stat.S_IFREG, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK, 0])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=HOSTILE, mode=MODES, field=st.sampled_from(["path", "edition", "source"]))
+def test_no_manifest_writes_anything_outside(bundle: Path, tmp_path: Path, name: str, mode: int, field: str) -> None:
+    """The manifest names what is in the bundle, of whatever kind, under the same evil name."""
+    good = bundle.read_bytes()
+    before = {path for path in tmp_path.rglob("*") if path != bundle}
+
+    def change(members: dict[str, bytes], manifest: Any, more: list[zipfile.ZipInfo]) -> None:
+        entry = manifest["editions"][1]
+        (entry["files"][0] if field == "path" else entry)[field] = name
+        stated = "/".join([entry["source"], entry["edition"], entry["files"][0]["path"]])
+        add(stated, mode | 0o644)(members, manifest, more)
+        del members[PLACE]
+
+    try:
+        remake(bundle, change)
         with pytest.raises(DataError):
             import_bundle(bundle)
         assert {path for path in tmp_path.rglob("*") if path != bundle} == before

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from llamabench.engine.chat import ChatTemplate
-from llamabench.errors import EngineError
-from llamabench.records import Message
+from llamabench.engine.process import Engine
+from llamabench.errors import EngineError, RunawayTemplateError
+from llamabench.records import ChatPrompt, Failure, Message, ScoreRequest
 
 SYSTEM = Message("system", "Be brief.")
 USER = Message("user", "Hi")
@@ -142,3 +149,105 @@ def test_syntax_error(source: str) -> None:
 
 def test_digest_is_that_of_the_source() -> None:
     assert ChatTemplate("é", bos="", eos="").sha256 == hashlib.sha256("é".encode()).hexdigest()
+
+
+# --- templates that do not end ------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llamabench.engine.limits.TIME_S", 0.2)
+    monkeypatch.setattr("llamabench.engine.limits.MEMORY_BYTES", 64 << 20)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "did not end within"),
+        ("{% macro a(n) %}{% if n %}{{ a(n - 1) }}{{ a(n - 1) }}{% endif %}{% endmacro %}{{ a(60) }}", "did not end"),
+        ("{% for i in range(99999) %}{{ 'x' * 10000 }}{% endfor %}", "writes far more than the conversation"),
+        ("{{ 'x' * 100000000 }}", "asks for more than"),
+        ("{{ messages[0].content * 1000000000 }}", "asks for more than"),
+        ("{% set ns = namespace(s='x') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", "asks for"),
+        ("{{ '%0999999999d' | format(1) }}", "asks for more than"),
+        ("{{ 'x' | center(999999999) }}", "asks for more than"),
+        (
+            "{% set x = namespace(a=[]) %}{% for i in range(99) %}{% set x.a = x.a + x.a + [1] %}{% endfor %}",
+            "asks for",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("short_limits")
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+def test_a_template_without_end_is_told_and_not_tried_again(source: str, words: str) -> None:
+    with pytest.raises(RunawayTemplateError, match=f"chat template {words}.* Run with --no-chat"):
+        render(source)
+
+
+@pytest.mark.usefixtures("short_limits")
+def test_a_runaway_template_is_not_tried_again() -> None:
+    template = ChatTemplate("{% for i in range(9999) %}{{ messages[0].content * 999 }}{% endfor %}", bos="", eos="")
+    for _ in range(2):
+        with pytest.raises(RunawayTemplateError, match="writes far more"):
+            template.render([USER])
+    start = time.perf_counter()
+    for _ in range(100):
+        with pytest.raises(RunawayTemplateError):
+            template.render([USER])
+    assert time.perf_counter() - start < 0.1
+
+
+def test_limits_are_lifted_afterwards() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS), signal.getsignal(signal.SIGVTALRM)
+    for source in ("{{ messages[0].content }}", "{{ nothing.at.all }}"):
+        with contextlib.suppress(EngineError):
+            render(source)
+    assert (resource.getrlimit(resource.RLIMIT_AS), signal.getsignal(signal.SIGVTALRM)) == before
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == signal.getitimer(signal.ITIMER_PROF) == (0, 0)
+
+
+def test_a_long_conversation_may_become_a_long_text() -> None:
+    message = Message("user", "x" * (3 << 20))
+    assert len(render("{{ messages[0].content }}{{ messages[0].content | upper }}", message)) == 6 << 20
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for a in messages %}" * 30 + "{% endfor %}" * 30,
+        "{{ " + "(" * 20000 + "1" + ")" * 20000 + " }}",
+        "{% if messages %}" * 3000 + "{% endif %}" * 3000,
+    ],
+    ids=["too many loops for Python", "brackets", "blocks"],
+)
+def test_a_template_that_python_cannot_hold_is_told(source: str) -> None:
+    with pytest.raises(EngineError, match=r"chat template .*Run with --no-chat"):
+        render(source)
+
+
+def test_a_failure_is_told_in_few_words() -> None:
+    with pytest.raises(EngineError) as caught:
+        render("{{ raise_exception(messages[0].content * 1000) }}", Message("user", "no!" * 1000))
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.model
+def test_a_template_without_end_ends_a_run_before_it_began(demo_model: Path) -> None:
+    template = "{% for i in range(99999) %}{{ messages[0].content * 9999 }}{% endfor %}"
+    request = ScoreRequest("a", ChatPrompt((USER,)), ("yes", "no"))
+    with Engine(demo_model, chat_template=template) as engine:
+        with pytest.raises(RunawayTemplateError, match="writes far more than the conversation"):
+            engine.count_tokens([request])
+        (result,) = engine.score([request])
+        assert isinstance(result, Failure)
+        assert "writes far more than the conversation" in result.message
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_a_step_that_cannot_be_interrupted_ends_the_process_and_is_told(demo_model: Path) -> None:
+    template = "{% set ns = namespace(n=3) %}{% for i in range(99) %}{% set ns.n = ns.n * ns.n %}{% endfor %}"
+    request = ScoreRequest("a", ChatPrompt((USER,)), ("yes", "no"))
+    told = pytest.raises(EngineError, match="chat template (took more than|did not end within)")
+    with Engine(demo_model, chat_template=template) as engine, told:
+        engine.count_tokens([request])

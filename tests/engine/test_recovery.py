@@ -477,7 +477,7 @@ def test_kills_by_the_kernels_count(
     demo_model: Path, monkeypatch: pytest.MonkeyPatch, counts: list[int | None], cause: str
 ) -> None:
     now = iter(counts)
-    monkeypatch.setattr(process, "count_memory_kills", lambda: next(now))
+    monkeypatch.setattr(process.deaths, "count_memory_kills", lambda: next(now))
     with Engine(demo_model) as engine:
         assert engine.process_id is not None
         os.kill(engine.process_id, signal.SIGKILL)
