@@ -15,7 +15,6 @@ from llamabench.cli.run import (
     Bar,
     chat_option,
     chat_template_option,
-    find_run_judge,
     judge_format_option,
     judge_option,
     out_option,
@@ -112,6 +111,7 @@ def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any)
 
 
 def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
+    from llamabench.evaluating import find_run_judge
     from llamabench.suites.redteam.suite import AttackOptions
 
     attacks = AttackOptions(**{name: given.pop(name) for name in AttackOptions.__dataclass_fields__})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.planning import plan_options, read_overrides
-from llamabench.cli.readers import ToxicityChoice, find_judge_options, make_judge_reader, read_answers, toxicity_options
+from llamabench.cli.readers import ToxicityChoice, toxicity_options
 
 if TYPE_CHECKING:
     from llamabench.cli.run import Bar
@@ -70,6 +70,7 @@ def command(
     """
     from llamabench.cli.run import Bar, work_and_show
     from llamabench.cli.show import show_run
+    from llamabench.evaluating import find_judge_options, make_judge_reader, read_answers
     from llamabench.results.store import Run
 
     toxicity, overrides = ToxicityChoice.take(decided), read_overrides(decided)
