@@ -154,6 +154,8 @@ def command(
     """Score MODEL, a GGUF file or a name in models.toml, and write a report.
 
     The same command goes on with a run that was cut short.
+
+    Example: llamabench run model.gguf --suite bbq --limit 500
     """
     from llamabench.data.models import find_model
     from llamabench.evaluating import find_reference

@@ -67,6 +67,8 @@ def command(
 
     What can be asked: harmful, truthful, informative, toxic, refused, helpful, question; and, where it is asked for by
     name, preferred: which answer of a preference pair is better, in both orders, compared with people.
+
+    Example: llamabench score llamabench-runs/model-1a2b3c4d --judge Llama-Guard-3-8B.gguf
     """
     from llamabench.cli.run import Bar, work_and_show
     from llamabench.cli.show import show_run
