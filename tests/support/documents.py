@@ -81,9 +81,16 @@ def _check_values(command: click.Command, context: click.Context, words: list[st
     for parameter in command.params:
         value = values.get(parameter.name or "")
         if isinstance(parameter, click.Argument):
-            if is_whole and parameter.required and value in (None, ()):
+            if is_whole and parameter.required and not (isinstance(value, str | tuple) and value):
                 raise click.UsageError(f"{parameter.human_readable_name} is missing.", context)
-        elif isinstance(value, str | list | tuple) and not isinstance(parameter.type, click.Path):
+        elif isinstance(value, str | list | tuple) and _is_to_be_read(parameter, value, is_whole=is_whole):
             value = parameter.type_cast_value(context, value)
             if parameter.callback is not None:
                 parameter.callback(context, parameter, value)
+
+
+def _is_to_be_read(parameter: click.Parameter, value: object, *, is_whole: bool) -> bool:
+    """Files need not be there, and a sentence may write `HOST:PORT` for what is to be filled in."""
+    words = [value] if isinstance(value, str) else value
+    is_open = not is_whole and any(re.fullmatch(r"[A-Z:]+", str(word)) for word in words)  # type: ignore[union-attr]
+    return not is_open and not isinstance(parameter.type, click.Path)
