@@ -101,6 +101,8 @@ def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any)
     Attacks are spread evenly over categories and techniques; one seed always gives the same list. Harmless requests
     that resemble the harmful ones are asked as well, to see what is refused without need. The same command goes on
     with a run that was cut short.
+
+    Example: llamabench redteam model.gguf --attack-count 200 --categories jailbreak
     """
     if wants_list:
         _list_techniques(as_json=as_json)
