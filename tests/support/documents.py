@@ -62,7 +62,7 @@ def check_command(text: str, *, is_whole: bool = True) -> None:
     for sign in ("|", ">", "&&", ";"):
         words = words[: words.index(sign)] if sign in words else words
     command: click.Command = group
-    context = click.Context(group, info_name="llamabench")
+    context = click.Context(group, info_name="llamabench", **group.context_settings)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         name, found, words = command.resolve_command(context, words)
         assert found is not None
