@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from llamabench.engine.process import Engine
     from llamabench.errors import LlamabenchError
-    from llamabench.evaluating import Evaluation, Settings, evaluate
+    from llamabench.evaluating import Evaluation, Settings, compare, evaluate
 
-__all__ = ["Engine", "Evaluation", "LlamabenchError", "Settings", "__version__", "evaluate"]
+__all__ = ["Engine", "Evaluation", "LlamabenchError", "Settings", "__version__", "compare", "evaluate"]
 
 __version__ = "0.1.0"
 
@@ -21,6 +21,7 @@ _MODULES = {
     "Evaluation": "llamabench.evaluating",
     "LlamabenchError": "llamabench.errors",
     "Settings": "llamabench.evaluating",
+    "compare": "llamabench.evaluating",
     "evaluate": "llamabench.evaluating",
 }
 

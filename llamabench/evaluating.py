@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from llamabench import judging, rating, runner, suite_runs
+from llamabench import comparing, judging, rating, runner, suite_runs
 from llamabench.data.models import FoundModel, find_model
 from llamabench.errors import StoreError, UnknownNameError
 from llamabench.hardware.planner import NO_OVERRIDES
 from llamabench.records import (
     Budget,
+    Comparison,
     ItemRow,
     JudgeFacts,
     Overrides,
@@ -237,6 +239,55 @@ def run_and_read(options: runner.RunOptions, readers: Sequence[Reader], progress
         LlamabenchError: With what was stored before still there, and the same command going on from it.
     """
     return read_answers(runner.run(options, progress), readers, progress)
+
+
+def compare(
+    base: str | Path,
+    *others: str | Path,
+    suites: Sequence[str] = (),
+    limit: int | None = None,
+    seed: int = 0,
+    out: str | Path = "llamabench-runs",
+    allow_different: bool = False,
+    progress: suite_runs.Progress | None = None,
+) -> list[Comparison]:
+    """Compares runs or models with the first of them, item by item, as `llamabench compare` does.
+
+    A finished run that fits is taken; models that have none are run with equal settings, in processes of their own.
+
+    Args:
+        base: What the others are compared with: the folder of a finished run, or a model as `evaluate` takes it.
+        others: What is compared with it, likewise; one or more.
+        suites: Suites to run on models, each `NAME` or `NAME:EDITION`; none for all.
+        limit: Items per suite, for models that are run; None for all.
+        seed: Seed of every random choice, for models that are run.
+        out: Folder of runs: new ones go there, finished ones are looked for in it.
+        allow_different: Whether runs are compared that were not asked alike.
+        progress: Told how models are run; None for nobody.
+
+    Returns:
+        A comparison for each of the others: by suite, every difference with its interval and its verdict (improved,
+        regressed, no evidence, or too few items), corrected for how many are looked at.
+
+    Raises:
+        LlamabenchError: A run is not finished, a model cannot be run, or two were not asked alike.
+
+    Example:
+        (found,) = compare("base.gguf", "tuned.gguf", suites=["bbq"], limit=500)
+    """
+    named = [find_named(str(name)) for name in (base, *others)]
+    options = runner.RunOptions(named[0].path, tuple(suites) or tuple(SUITES), Path(out), limit=limit, seed=seed)
+    with contextlib.ExitStack() as opened:
+        runs = [opened.enter_context(run) for run in comparing.open_runs(named, options, progress or _Silence())]
+        return comparing.compare_runs(runs, allow_different=allow_different)
+
+
+def find_named(name: str) -> comparing.Named:
+    """The folder of a run, or a model, whichever a name means."""
+    if holds_run(Path(name)):
+        return comparing.Named(Path(name))
+    found = find_model(name)
+    return comparing.Named(found.path, found.chat_template, found.is_demo)
 
 
 def find_reference(name: str, model: FoundModel) -> Path:

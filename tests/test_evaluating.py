@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import llamabench
-from llamabench import Evaluation, LlamabenchError, Settings, evaluate
+from llamabench import Evaluation, LlamabenchError, Settings, compare, evaluate
 from llamabench.cli.main import run_command_line
 from llamabench.cli.run import DEFAULT_OUT, Bar
 from llamabench.errors import StoreError, UnknownNameError
@@ -28,7 +29,7 @@ from llamabench.records import (
 )
 from llamabench.results.store import Run
 
-PUBLIC = ["Engine", "Evaluation", "LlamabenchError", "Settings", "__version__", "evaluate"]
+PUBLIC = ["Engine", "Evaluation", "LlamabenchError", "Settings", "__version__", "compare", "evaluate"]
 
 
 # --- what is public -----------------------------------------------------------------------------
@@ -54,8 +55,9 @@ def test_public_methods_and_arguments_are_documented() -> None:
     for owner in (Evaluation, llamabench.Engine):
         members = [member for name, member in inspect.getmembers(owner) if not name.startswith("_")]
         assert all(inspect.getdoc(member) for member in members)
-    text = inspect.getdoc(evaluate) or ""
-    assert all(f"    {name}: " in text for name in inspect.signature(evaluate).parameters)
+    for function in (evaluate, compare):
+        text = inspect.getdoc(function) or ""
+        assert all(f"    {name}: " in text for name in inspect.signature(function).parameters)
     text = inspect.getdoc(Settings) or ""
     assert all(f"    {field.name}: " in text for field in fields(Settings))
 
@@ -181,3 +183,35 @@ def test_an_unknown_format_is_refused_first(score: Callable[..., Evaluation], de
     with pytest.raises(UnknownNameError, match="rubric"):
         score("xstest", judge=demo_model, settings=Settings(judge_format="rubrics"))
     assert not DEFAULT_OUT.exists()
+
+
+# --- comparing ----------------------------------------------------------------------------------
+
+
+def test_a_comparison_is_that_of_the_command_line(
+    score: Callable[..., Evaluation], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = []
+    for turn in ("a", "b"):
+        with score(limit=20, out=turn) as found:
+            folders.append(str(found.folder))
+    (mine,) = compare(*folders)
+    assert run_command_line(["compare", *folders, "--json", "--quiet"]) == 0
+    (theirs,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert [suite.suite for suite in mine.suites] == [suite["suite"] for suite in theirs["suites"]] == ["preference"]
+    assert {one.verdict for suite in mine.suites for one in suite.differences} <= {"no evidence", "too few items"}
+
+
+def test_models_that_have_no_run_are_run(demo_model: Path, engine_script: Any, in_tmp_path: Path) -> None:
+    again = shutil.copy(demo_model, in_tmp_path / "again.gguf")
+    (found,) = compare(demo_model, again, suites=["preference"], limit=8, out="runs")
+    assert Path(found.second.folder).parent == Path("runs")
+
+
+def test_runs_that_have_nothing_in_common_are_refused(score: Callable[..., Evaluation]) -> None:
+    folders = []
+    for suite in ("preference", "xstest"):
+        with score(suite, limit=8) as found:
+            folders.append(found.folder)
+    with pytest.raises(LlamabenchError, match="no suite in common"):
+        compare(*folders)

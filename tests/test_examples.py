@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 EXPECTED = {
     "attack_a_model.py": " of 2 attacks got through",
+    "compare_two_models.py": "agreement_sum",
     "read_a_run.py": "'outcome': 'scored'",
     "score_a_model.py": "Report: llamabench-runs/",
     "score_tokens.py": "[10, 11, 12, 17] [14, 15]",
