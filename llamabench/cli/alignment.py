@@ -30,6 +30,8 @@ def validate(files: tuple[Path, ...], *, as_json: bool) -> int:
     """Check FILES of tests, TOML or JSON Lines, and show what was understood.
 
     Everything that is wrong is said, with its line; the exit code is then 1.
+
+    Example: llamabench alignment validate my.toml
     """
     from llamabench.suites.alignment.reading import read_tests
 

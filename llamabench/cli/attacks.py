@@ -45,6 +45,8 @@ def command(
     The page shows which techniques and categories get through, how severe the answers are, and what was said;
     answers that may hurt are blurred until you ask for them, and --redact leaves all answers out. With --compare it
     shows which attacks newly succeed, and which no longer do, beside the same attacks on OTHER.
+
+    Example: llamabench attacks llamabench-runs/model-1a2b3c4d
     """
     from llamabench.report.attack_views import ReportOptions
     from llamabench.results.red_team import read_results

@@ -83,6 +83,8 @@ def command(
 
     The tests are those of llama.cpp's llama-bench (pp512, tg128), with threads, layers and batches as llamabench
     plans them here. Quality is not measured: that is `llamabench run`.
+
+    Example: llamabench bench model.gguf --json
     """
     from llamabench.benching import BenchOptions, bench_model
     from llamabench.data.models import find_model

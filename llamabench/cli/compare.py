@@ -74,12 +74,15 @@ def command(
 
     Base against fine-tune, or quant against quant. Items are paired; each difference has an interval and a verdict,
     corrected for how many are looked at: improved, regressed, no evidence, or too few items.
+
+    Example: llamabench compare base.gguf tuned.gguf --suite bbq --limit 500
     """
     from llamabench.comparing import add_divergences, compare_runs
+    from llamabench.evaluating import find_named
     from llamabench.runner import RunOptions
     from llamabench.suites import SUITES
 
-    named = [_find(name) for name in (base, *others)]
+    named = [find_named(name) for name in (base, *others)]
     options = RunOptions(named[0].path, suites or tuple(SUITES), out, limit=limit, seed=seed)
     runs = _open(named, options, quiet=quiet)
     try:
@@ -99,18 +102,6 @@ def command(
 def _say(text: str, *, quiet: bool) -> None:
     if not quiet:
         click.echo(text, err=True)
-
-
-def _find(name: str) -> Named:
-    """The folder of a run, or a model."""
-    from llamabench.comparing import Named
-    from llamabench.data.models import find_model
-    from llamabench.results.store import holds_run
-
-    if holds_run(Path(name)):
-        return Named(Path(name))
-    found = find_model(name)
-    return Named(found.path, found.chat_template, found.is_demo)
 
 
 def _open(named: Sequence[Named], options: RunOptions, *, quiet: bool) -> list[Run]:

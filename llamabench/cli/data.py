@@ -28,7 +28,10 @@ def command() -> None:
 @command.command("list", short_help="List the data sets and which of them are imported.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 def list_sources(*, as_json: bool) -> int:
-    """List the data sets, where their files come from, and which of them are imported."""
+    """List the data sets, where their files come from, and which of them are imported.
+
+    Example: llamabench data list
+    """
     from llamabench.data.cache import data_folder, list_installed
     from llamabench.data.sources import SOURCES
     from llamabench.units import format_bytes
@@ -95,6 +98,8 @@ def pull_sources(names: tuple[str, ...], *, mirror: Path | None, as_json: bool) 
 
     This is the only command that opens a network connection. Proxies, HF_ENDPOINT, HF_HOME and HF_TOKEN are respected.
     What arrives is checked like files that you import.
+
+    Example: llamabench data pull truthfulqa bbq
     """
     from llamabench.data.pulling import pull
 
@@ -123,6 +128,8 @@ def import_files(what: str, folder: Path | None, *, as_json: bool) -> int:
     """Import the data set WHAT from FOLDER, which holds its publishers' own files; or the bundle WHAT.
 
     FOLDER may be one file. Nothing is imported unless all of it is sound.
+
+    Example: llamabench data import bbq BBQ
     """
     from llamabench.data.bundle import import_bundle
     from llamabench.data.cache import import_source
@@ -167,6 +174,8 @@ def export_files(file: Path, names: tuple[str, ...], *, as_json: bool) -> int:
     """Write the data sets or editions NAMES, or all that is imported, to the bundle FILE.
 
     On the other machine: llamabench data import FILE. The same data makes the same bytes.
+
+    Example: llamabench data export carry.bundle
     """
     from llamabench.data.bundle import export_bundle
     from llamabench.units import format_bytes
@@ -184,7 +193,10 @@ def export_files(file: Path, names: tuple[str, ...], *, as_json: bool) -> int:
 
 @command.command("verify", short_help="Check every imported file against its digest.")
 def verify_files() -> int:
-    """Check every imported file against the digest taken when it was imported."""
+    """Check every imported file against the digest taken when it was imported.
+
+    Example: llamabench data verify
+    """
     from llamabench.data.cache import verify
 
     checked = verify()

@@ -26,6 +26,8 @@ def command(*, out: Path, as_json: bool, quiet: bool) -> int:
     """Run some of every suite's starter items on a small model with random weights.
 
     Shows the program at work. The scores are those of guessing and say nothing about any model.
+
+    Example: llamabench demo --out /tmp/runs
     """
     from llamabench.cli.run import run_and_show
     from llamabench.data.cache import STARTER

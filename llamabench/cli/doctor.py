@@ -28,6 +28,8 @@ def command(*, as_json: bool) -> int:
 
     Looks at llama-cpp-python and its build, which has to compute a tiny model, at graphics cards and their drivers,
     cores, memory, power, containers, variables, folders and data. Exits with 1 when something important is wrong.
+
+    Example: llamabench doctor
     """
     from llamabench.cli.run import DEFAULT_OUT
     from llamabench.hardware import trial

@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     help="Bound on a score, as in bbq.accuracy_ambig>=0.8: the exit code is 1 where it is not met; repeatable.",
 )
 def command(run: Path, *, format_name: str | None, out: Path | None, requirements: tuple[str, ...]) -> int:
-    r"""Write RUN, a run's folder, in a format of another program.
+    """Write RUN, a run's folder, in a format of another program.
 
     \b
     json         scores, machine and plan in one document
     csv          a folder with scores.csv and a table of items for each suite
-    parquet      a folder with scores.parquet and items.parquet (pip install 'llamabench[parquet]')
+    parquet      scores.parquet and items.parquet, with llamabench[parquet]
     lm-eval      the results layout of lm-evaluation-harness
     model-index  YAML for the head of a Hugging Face model card
     junit        XML for CI, with what is required of the scores as tests
 
-    Example: llamabench export llamabench-runs/model-1a2b3c4d --format junit --require xstest.over_refusal<=0.1
-    """
+    Example: llamabench export llamabench-runs/model-1a2b3c4d --format junit --require "xstest.over_refusal<=0.1"
+    """  # noqa: D301 - Click wants the sign itself
     from llamabench.errors import LlamabenchError, StoreError
     from llamabench.results.junit import find_unmet, read_demand
     from llamabench.results.store import Run

@@ -48,6 +48,8 @@ def command(
     """Show the items of RUN, a run's folder, one after the other.
 
     For each: what was asked, every answer with its log-probability or text, the numbers made of it, or the error.
+
+    Example: llamabench items llamabench-runs/model-1a2b3c4d --suite bbq
     """
     import itertools
 

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from llamabench.cli.run import Bar
-    from llamabench.judging import JudgeOptions
+    from llamabench.evaluating import Reader
     from llamabench.raters import Rater
     from llamabench.records import Overrides
-    from llamabench.results.store import Run
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -54,69 +52,11 @@ def toxicity_options(command: _F) -> _F:
     return command
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Has the answers of the run in a folder read.
-
-    Attributes:
-        options: Options of `llamabench score` that do the same.
-        read: Does it, and gives the run, open.
-    """
-
-    options: str
-    read: Callable[[Path, Bar], Run]
-
-
-def read_answers(run: Run, readers: Sequence[Reader], bar: Bar) -> Run:
-    """Has one after the other read the answers of a finished run; the run, open."""
-    for reader in readers:
-        run.close()
-        bar.score_options = reader.options
-        run = reader.read(run.folder, bar)
-    return run
-
-
-def find_judge_options(
-    name: str, format_name: str | None, *, names: Sequence[str], flag: str, aspects: tuple[str, ...] = ()
-) -> JudgeOptions:
-    """Looks a judge up and refuses one that could say nothing.
-
-    Args:
-        name: The judge, as models are named.
-        format_name: How it is asked; None for what its file says.
-        names: Suites that were run or are to be.
-        flag: The option that names a format.
-        aspects: What to ask; nothing for all that it can say.
-
-    Raises:
-        LlamabenchError: It cannot be read, does not say how it is asked, or has nothing to say about any suite.
-    """
-    from llamabench.data.models import find_model
-    from llamabench.judging import JudgeOptions, check_suites, find_judge
-
-    found = find_model(name)
-    _, format_ = find_judge(found.path, format_name, option=flag)
-    check_suites(names, format_, aspects=aspects)
-    return JudgeOptions(found.path, format_.name, aspects=aspects, chat_template=found.chat_template)
-
-
-def make_judge_reader(options: JudgeOptions) -> Reader:
-    """A reader that is a judge model, of a known format."""
-    from llamabench.judging import judge_run
-
-    asked = "".join(f" --ask {aspect}" for aspect in options.aspects)
-    again = f"--judge {options.judge} --format {options.format}{asked}{_name_suites(options.suites)}"
-    return Reader(again, lambda folder, bar: judge_run(folder, options, bar))
-
-
 def _make_rater_reader(rater: Rater, options: str, suites: Sequence[str]) -> Reader:
+    from llamabench.evaluating import Reader
     from llamabench.rating import rate_run
 
-    return Reader(options, lambda folder, bar: rate_run(folder, rater, bar, suites=suites))
-
-
-def _name_suites(suites: Sequence[str]) -> str:
-    return "".join(f" --suite {suite}" for suite in suites)
+    return Reader(options, lambda folder, progress: rate_run(folder, rater, progress, suites=suites))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +106,7 @@ class ToxicityChoice:
         Raises:
             LlamabenchError: One has nothing to say about any of the suites, or cannot be opened.
         """
+        from llamabench.evaluating import find_judge_options, make_judge_reader, name_suites
         from llamabench.raters import open_rater
         from llamabench.rating import check_rated
 
@@ -177,7 +118,7 @@ class ToxicityChoice:
         for name in dict.fromkeys(self.raters):
             check_rated(names, name)
             rater = open_rater(name, detoxify_files=self.detoxify_files, allow_network=self.allow_network)
-            again = f"--toxicity {name}{self._name_more(name)}{_name_suites(suites)}"
+            again = f"--toxicity {name}{self._name_more(name)}{name_suites(suites)}"
             yield _make_rater_reader(rater, again, suites)
 
     def _name_more(self, name: str) -> str:

@@ -15,7 +15,6 @@ from llamabench.cli.run import (
     Bar,
     chat_option,
     chat_template_option,
-    find_run_judge,
     judge_format_option,
     judge_option,
     out_option,
@@ -105,6 +104,8 @@ def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any)
     Attacks are spread evenly over categories and techniques; one seed always gives the same list. Harmless requests
     that resemble the harmful ones are asked as well, to see what is refused without need. The same command goes on
     with a run that was cut short.
+
+    Example: llamabench redteam model.gguf --attack-count 200 --categories jailbreak
     """
     if wants_list:
         _list_techniques(as_json=as_json)
@@ -116,6 +117,7 @@ def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any)
 
 def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
     from llamabench.data.models import find_model
+    from llamabench.evaluating import find_run_judge
     from llamabench.suites.redteam.suite import AttackOptions
 
     attacks = AttackOptions(**{name: given.pop(name) for name in AttackOptions.__dataclass_fields__})

@@ -11,7 +11,10 @@ import click
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 def command(run: Path, *, as_json: bool) -> int:
-    """Write the report of RUN, a run's folder, again and print its scores."""
+    """Write the report of RUN, a run's folder, again and print its scores.
+
+    Example: llamabench report llamabench-runs/model-1a2b3c4d
+    """
     from llamabench.cli.show import show_run
     from llamabench.results.store import Run
 

@@ -42,6 +42,8 @@ def command(*, host: str, port: int, n_threads: int | None, most_bytes: int | No
     The protocol is llama.cpp's own. It has no password and no encryption, and trusts what it is sent: whoever reaches
     the port can read the model and the texts, and may take over this process. Stay on a network that you trust, and
     never open the port to the internet.
+
+    Example: llamabench rpc-server --host 192.168.1.5
     """
     from llamabench.engine.servers import Address, resolve_host
     from llamabench.engine.serving import ServerOptions, serve_devices

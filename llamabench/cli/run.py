@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.planning import plan_options, read_duration, read_overrides
-from llamabench.cli.readers import (
-    Reader,
-    ToxicityChoice,
-    find_judge_options,
-    make_judge_reader,
-    read_answers,
-    toxicity_options,
-)
+from llamabench.cli.readers import ToxicityChoice, toxicity_options
 from llamabench.cli.screen import say
 from llamabench.cli.verifying import verify_model, verify_option
 from llamabench.errors import LlamabenchError
@@ -27,7 +19,7 @@ from llamabench.errors import LlamabenchError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from llamabench.data.models import FoundModel
+    from llamabench.evaluating import Reader
     from llamabench.records import JudgeFacts, RaterFacts, Standing
     from llamabench.results.store import Run
     from llamabench.runner import RunOptions
@@ -166,8 +158,11 @@ def command(
     """Score MODEL, a GGUF file or a name in models.toml, and write a report.
 
     The same command goes on with a run that was cut short.
+
+    Example: llamabench run model.gguf --suite bbq --limit 500
     """
     from llamabench.data.models import find_model
+    from llamabench.evaluating import find_reference
     from llamabench.records import Budget
     from llamabench.runner import RunOptions
     from llamabench.suites import SUITES
@@ -190,7 +185,7 @@ def command(
         is_exact=is_exact,
         winners_only=winners_only,
         n_audited=n_audited or 0,
-        reference=None if reference is None else _find_reference(reference, found),
+        reference=None if reference is None else find_reference(reference, found),
         is_benched=is_benched,
         watchdog_s=watchdog_s,
         overrides=read_overrides(decided),
@@ -200,19 +195,11 @@ def command(
     return run_and_show(options, as_json=as_json, quiet=quiet, readers=readers)
 
 
-def find_run_judge(options: RunOptions, judge: str | None, judge_format: str | None) -> list[Reader]:
-    """Looks the judge of a run up, if there is one, and refuses one that could say nothing, before anything is run."""
-    if judge is None:
-        return []
-    names = [suite.partition(":")[0] for suite in options.suites]
-    judged_by = find_judge_options(judge, judge_format, names=names, flag="--judge-format")
-    return [make_judge_reader(replace(judged_by, watchdog_s=options.watchdog_s))]
-
-
 def _find_readers(
     options: RunOptions, toxicity: ToxicityChoice, *, judge: str | None, judge_format: str | None
 ) -> list[Reader]:
     """Looks up who is to read the answers, and refuses who could say nothing, before anything is run."""
+    from llamabench.evaluating import find_run_judge
     from llamabench.records import Overrides
 
     readers = find_run_judge(options, judge, judge_format)
@@ -221,16 +208,6 @@ def _find_readers(
     names = [suite.partition(":")[0] for suite in options.suites]
     more = toxicity.find_readers(names, suites=(), watchdog_s=options.watchdog_s, overrides=Overrides())
     return [*readers, *more]
-
-
-def _find_reference(name: str, model: FoundModel) -> Path:
-    """The folder of a run, or the file of a model; `base` is what the model was made of, where models.toml says so."""
-    from llamabench.data.models import find_model
-    from llamabench.results.store import holds_run
-
-    if holds_run(Path(name)):
-        return Path(name)
-    return find_model(model.base if name == "base" and model.base else name).path
 
 
 def read_template(path: Path) -> str:
@@ -256,7 +233,7 @@ class Bar:
         self._saved: dict[str, str] = {}
         self._standing: Standing | None = None
         self.folder: Path | None = None
-        self.score_options = ""
+        self._again = ""
 
     def begin(self, run: Run) -> None:
         """Says what is about to run, where and why so."""
@@ -274,6 +251,10 @@ class Bar:
         for reason in (*run.info.machine.notes, sizes, *plan.reasons):
             say(f"  {reason}", err=True)
 
+    def read_next(self, again: str) -> None:
+        """Keeps how to go on with what is read next."""
+        self._again = again
+
     def begin_judge(self, run: Run, judge: JudgeFacts) -> None:
         """Says who judges, and how that model is run."""
         title = f"Judge: {judge.model.name} {judge.model.quant}, asked as {judge.format}"
@@ -287,7 +268,7 @@ class Bar:
         self.close()
         self.folder, self._suite = run.folder, None
         self._saved.clear()
-        self._command = f"`llamabench score {run.folder} {self.score_options}`"
+        self._command = f"`llamabench score {run.folder} {self._again}`"
         if self._quiet:
             return
         say(title, err=True)
@@ -372,9 +353,9 @@ def run_and_read(options: RunOptions, readers: Sequence[Reader]) -> Callable[[Ba
     """What runs suites, and has the answers read where somebody is to."""
 
     def work(bar: Bar) -> Run:
-        from llamabench import runner
+        from llamabench import evaluating
 
-        return read_answers(runner.run(options, bar), readers, bar)
+        return evaluating.run_and_read(options, readers, bar)
 
     return work
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.planning import plan_options, read_overrides
-from llamabench.cli.readers import ToxicityChoice, find_judge_options, make_judge_reader, read_answers, toxicity_options
+from llamabench.cli.readers import ToxicityChoice, toxicity_options
 from llamabench.cli.verifying import verify_model, verify_option
 
 if TYPE_CHECKING:
@@ -70,10 +70,13 @@ def command(
 
     What can be asked: harmful, truthful, informative, toxic, refused, helpful, question; and, where it is asked for by
     name, preferred: which answer of a preference pair is better, in both orders, compared with people.
+
+    Example: llamabench score llamabench-runs/model-1a2b3c4d --judge Llama-Guard-3-8B.gguf
     """
     from llamabench.cli.run import Bar, work_and_show
     from llamabench.cli.show import show_run
     from llamabench.data.models import find_model
+    from llamabench.evaluating import find_judge_options, make_judge_reader, read_answers
     from llamabench.results.store import Run
 
     toxicity, overrides = ToxicityChoice.take(decided), read_overrides(decided)

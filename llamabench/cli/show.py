@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from llamabench.records import RedTeamResults
     from llamabench.results.store import Run
 
-REPORT_NAME = "score.html"
-
 
 def write_report(run: Run) -> Path:
     """Writes the score report into the run's folder; its path.
@@ -21,18 +19,9 @@ def write_report(run: Run) -> Path:
     Raises:
         StoreError: It cannot be written.
     """
-    from llamabench.errors import StoreError
-    from llamabench.report.render import write_score_report
-    from llamabench.suites import SUITES
+    from llamabench import evaluating
 
-    path = run.folder / REPORT_NAME
-    try:
-        write_score_report(run, path, suites=SUITES)
-    except OSError as exc:
-        raise StoreError(
-            f"The report {path} cannot be written: {exc.strerror}. The scores are safe: llamabench report {run.folder}"
-        ) from exc
-    return path
+    return evaluating.write_report(run)
 
 
 def write_attacks(run: Run) -> RedTeamResults | None:

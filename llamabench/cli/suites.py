@@ -12,7 +12,10 @@ from llamabench.cli.screen import open_console, say
 @click.command(short_help="List the suites: what they measure, how, and with which items.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 def command(*, as_json: bool) -> int:
-    """List the suites: what they measure, how, where they fall short, and the items they would use now."""
+    """List the suites: what they measure, how, where they fall short, and the items they would use now.
+
+    Example: llamabench suites --json
+    """
     from llamabench.data.cache import find_dataset
     from llamabench.suites import SUITES
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import pytest
+from documents import check_command
 
 from llamabench.cli.main import COMMANDS, group
 
@@ -57,6 +58,16 @@ def test_everything_has_help(path: tuple[str, ...]) -> None:
             assert parameter.help, f"{' '.join(path)} {parameter.name}"
         else:
             assert parameter.human_readable_name in command.help
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, command in ALL.items() if not isinstance(command, click.Group)], ids=" ".join
+)
+def test_every_command_has_an_example(path: tuple[str, ...]) -> None:
+    help_text = " ".join((ALL[path].help or "").split())
+    example = help_text.partition(" Example: ")[2]
+    assert example.startswith(f"llamabench {' '.join(path)}")
+    check_command(example)
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if path], ids=" ".join)
