@@ -24,6 +24,11 @@ CHAT_TEMPLATE = (
 SPECIAL_TOKENS = ("<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 _NORMAL, _CONTROL = 1, 3
 
+TRAINED_MODELS = ("demo-base", "demo-aligned", "demo-aligned-q4")
+"""The demo pair, and the aligned one in a smaller quantization; the files say how they were made."""
+
+TRAINED_FOLDER = Path(__file__).parent / "demo"
+
 ROPE_BASE = 10_000.0
 """What llama.cpp turns positions by where a file does not say."""
 
@@ -211,6 +216,11 @@ def _write(path: Path, shape: Shape, vocabulary: Vocabulary, *, about: About, we
         writer.write_tensors_to_file()
     finally:
         writer.close()
+
+
+def find_trained_model(name: str) -> Path:
+    """The file of a trained demo model; these ship with llamabench."""
+    return TRAINED_FOLDER / f"{name}.gguf"
 
 
 def ensure_demo_model(folder: Path) -> Path:
