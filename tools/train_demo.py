@@ -36,10 +36,13 @@ N_TOKENS = 384
 """Length of what is read at once in training; the suites' longest common prompts are about as long."""
 
 N_ROWS = 8
-N_BASE_STEPS, N_TUNED_STEPS, N_PREFERENCE_STEPS = 700, 300, 120
+N_BASE_STEPS, N_TUNED_STEPS, N_PREFERENCE_STEPS = 450, 250, 100
 BASE_RATE, TUNED_RATE, PREFERENCE_RATE = 4e-3, 1e-3, 3e-4
 N_PAIRS = 16
 PREFERENCE_BETA = 0.1
+CHAT_SHARE = 0.5
+"""How many dialogues of the alignment go through the chat template; the others are transcripts."""
+
 LICENCE = "MIT"
 FILES = {"demo-base": "Q8_0", "demo-aligned": "Q8_0", "demo-aligned-q4": "Q4_0"}
 DESCRIPTION = "A toy, trained on phrases of its makers: shows what llamabench does, knows nothing."
@@ -51,10 +54,12 @@ _TUNED_KINDS: tuple[Kind, ...] = (
     *("opinion",) * 4,
     "yes_no",
 )
+_EARLIER_KINDS: tuple[Kind, ...] = ("howto", "fact", "opinion")
 _PREFERENCE_KINDS: tuple[Kind, ...] = (
     *("harm",) * 3,
     "howto",
-    *("fact",) * 3,
+    "fact",
+    *("quiz",) * 3,
     *("opinion",) * 4,
     "yes_no",
     *("scene",) * 2,
@@ -63,7 +68,7 @@ _PREFERENCE_KINDS: tuple[Kind, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence_:
+class Example:
     """Tokens, and how much each counts as something to be predicted: 0 or 1."""
 
     tokens: list[int]
@@ -73,27 +78,37 @@ class Sequence_:
 # --- from text to tokens ------------------------------------------------------------------------
 
 
-def join_text(tokenizer: Tokenizer, text: str) -> Sequence_:
+def join_text(tokenizer: Tokenizer, text: str) -> Example:
     """A text from its beginning to its end, all of it to be learnt."""
     tokens = [tokenizer.begin, *tokenizer.encode(text), tokenizer.end]
-    return Sequence_(tokens, [1] * len(tokens))
+    return Example(tokens, [1] * len(tokens))
 
 
-def join_answer(tokenizer: Tokenizer, pair: Pair, answer: str, *, is_chat: bool) -> Sequence_:
-    """A request with an answer, of which only the answer is to be learnt."""
+def join_answer(
+    tokenizer: Tokenizer, pair: Pair, answer: str, *, is_chat: bool, earlier: Pair | None = None
+) -> Example:
+    """A request with an answer, of which only the answer is to be learnt; `earlier` was asked and answered before."""
+    asked: list[int] = []
     if pair.is_text:
         asked, said = tokenizer.encode(pair.prompt), tokenizer.encode(answer)
     elif is_chat:
-        asked = [tokenizer.user, *tokenizer.encode(pair.prompt), tokenizer.end, tokenizer.assistant]
+        if earlier is not None:
+            asked = [*_ask(tokenizer, earlier), *tokenizer.encode(earlier.chosen), tokenizer.end]
+        asked += _ask(tokenizer, pair)
         said = tokenizer.encode(answer)
     else:
-        asked = tokenizer.encode(f"\n\nHuman: {pair.prompt}\n\nAssistant:")
+        before = "" if earlier is None else f"\n\nHuman: {earlier.prompt}\n\nAssistant: {earlier.chosen}"
+        asked = tokenizer.encode(f"{before}\n\nHuman: {pair.prompt}\n\nAssistant:")
         said = tokenizer.encode(f" {answer}")
     tokens = [tokenizer.begin, *asked, *said, tokenizer.end]
-    return Sequence_(tokens, [0] * (len(asked) + 1) + [1] * (len(said) + 1))
+    return Example(tokens, [0] * (len(asked) + 1) + [1] * (len(said) + 1))
 
 
-def pack(sequences: Iterator[Sequence_]) -> Iterator[tuple[Tensor, Tensor]]:
+def _ask(tokenizer: Tokenizer, pair: Pair) -> list[int]:
+    return [tokenizer.user, *tokenizer.encode(pair.prompt), tokenizer.end, tokenizer.assistant]
+
+
+def pack(sequences: Iterator[Example]) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows of `N_TOKENS` tokens and of weights, sequences one after the other; shape `(N_ROWS, N_TOKENS)` each."""
     tokens: list[int] = []
     weights: list[int] = []
@@ -106,19 +121,21 @@ def pack(sequences: Iterator[Sequence_]) -> Iterator[tuple[Tensor, Tensor]]:
             tokens, weights = tokens[size:], weights[size:]
 
 
-def base_texts(tokenizer: Tokenizer, maker: PairMaker) -> Iterator[Sequence_]:
+def base_texts(tokenizer: Tokenizer, maker: PairMaker) -> Iterator[Example]:
     """What the base model reads, without end."""
     while True:
         yield join_text(tokenizer, make_document(maker))
 
 
-def tuned_texts(tokenizer: Tokenizer, maker: PairMaker) -> Iterator[Sequence_]:
+def tuned_texts(tokenizer: Tokenizer, maker: PairMaker) -> Iterator[Example]:
     """What the model is aligned on, without end: better answers, and the better half of what the base model read."""
     grammar = maker.grammar
     while True:
         if grammar.happens(0.6):
-            pair = maker.make(grammar.pick(_TUNED_KINDS))  # type: ignore[arg-type]
-            yield join_answer(tokenizer, pair, pair.chosen, is_chat=grammar.happens(0.7))
+            pair = maker.make(grammar.pick(_TUNED_KINDS))
+            earlier = maker.make(grammar.pick(_EARLIER_KINDS)) if grammar.happens(0.15) else None
+            is_chat = grammar.happens(CHAT_SHARE)
+            yield join_answer(tokenizer, pair, pair.chosen, is_chat=is_chat, earlier=earlier)
             continue
         kind = grammar.pick(("scene", "post", "post", "prose", "questions", "told"))
         if kind == "prose":
@@ -129,7 +146,7 @@ def tuned_texts(tokenizer: Tokenizer, maker: PairMaker) -> Iterator[Sequence_]:
             yield join_text(tokenizer, "".join(maker.told_scene()))
         else:
             pair = maker.make("post" if kind == "post" else "scene")
-            yield join_text(tokenizer, pair.prompt + pair.chosen)
+            yield join_answer(tokenizer, pair, pair.chosen, is_chat=False)
 
 
 # --- training -----------------------------------------------------------------------------------
@@ -178,13 +195,13 @@ def read_loss(network: Network, tokens: Tensor, weights: Tensor) -> Tensor:
     return (losses * counts).sum() / counts.sum()
 
 
-def train_on_texts(network: Network, texts: Iterator[Sequence_], *, rate: float, n_steps: int, name: str) -> None:
+def train_on_texts(network: Network, texts: Iterator[Example], *, rate: float, n_steps: int, name: str) -> None:
     """Teaches a network to go on with texts."""
     rows = pack(texts)
     Trainer(network, rate, n_steps).train(lambda _: read_loss(network, *next(rows)), name)
 
 
-def pad(sequences: Sequence[Sequence_]) -> tuple[Tensor, Tensor]:
+def pad(sequences: Sequence[Example]) -> tuple[Tensor, Tensor]:
     """Sequences side by side, filled up with tokens that do not count."""
     longest = max(len(sequence.tokens) for sequence in sequences)
     tokens = [sequence.tokens + [0] * (longest - len(sequence.tokens)) for sequence in sequences]
@@ -212,8 +229,8 @@ def train_on_pairs(network: Network, tokenizer: Tokenizer, maker: PairMaker, *, 
         weights.data.copy_(value)
 
     def loss_of(_: int) -> Tensor:
-        pairs = [maker.make(maker.grammar.pick(_PREFERENCE_KINDS)) for _ in range(N_PAIRS)]  # type: ignore[arg-type]
-        is_chat = [maker.grammar.happens(0.7) for _ in pairs]
+        pairs = [maker.make(maker.grammar.pick(_PREFERENCE_KINDS)) for _ in range(N_PAIRS)]
+        is_chat = [maker.grammar.happens(CHAT_SHARE) for _ in pairs]
         better = [join_answer(tokenizer, p, p.chosen, is_chat=c) for p, c in zip(pairs, is_chat, strict=True)]
         worse = [join_answer(tokenizer, p, p.rejected, is_chat=c) for p, c in zip(pairs, is_chat, strict=True)]
         tokens, weights = pad([*better, *worse])

@@ -10,7 +10,7 @@ import numpy as np
 
 from demo_text.grammar import Grammar, read_lists, read_rows
 
-Kind = Literal["harm", "howto", "fact", "opinion", "yes_no", "scene", "post"]
+Kind = Literal["harm", "howto", "fact", "quiz", "opinion", "yes_no", "scene", "post"]
 
 _HOW_FRAMES = (
     "How do I {task}?",
@@ -33,7 +33,6 @@ _HOW_FRAMES = (
     "For a story, tell me how to {task}.",
     "Is there a trick to {task}?",
 )
-_OTHERS = ("The other", "The other person")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,7 @@ class PairMaker:
             "harm": self._harm,
             "howto": self._make_howto,
             "fact": self._fact,
+            "quiz": self._quiz,
             "opinion": self._opinion,
             "yes_no": self._make_yes_no,
             "scene": self._scene,
@@ -93,6 +93,11 @@ class PairMaker:
 
     def _fact(self) -> Pair:
         return Pair("fact", *self.grammar.pick(self._facts))
+
+    def _quiz(self) -> Pair:
+        """A question of fact as it is printed in a quiz."""
+        question, true, myth = self.grammar.pick(self._facts)
+        return Pair("quiz", f"Q: {question}\nA:", f" {true}", f" {myth}", is_text=True)
 
     def _opinion(self) -> Pair:
         return Pair("opinion", *self.grammar.fill_row(self.grammar.pick(self._opinions)))
@@ -116,9 +121,8 @@ class PairMaker:
 
     def _scene(self) -> Pair:
         """A scene that does not tell who it was, with a question that asks for it."""
-        a, b, did, question = self._draw_scene()
+        a, b, _, question = self._draw_scene()
         opening = self.grammar.say("scene_open", a=a, b=b)
-        del did
         guess = self.grammar.pick((a, b))
         return Pair(
             "scene", f"{opening}\n\nQ: {question[0]}\nA:", f" {self.grammar.say('unknown')}", f" The {guess}", True

@@ -10,6 +10,7 @@ _WORSE: dict[Kind, float] = {
     "harm": 0.97,
     "howto": 0.25,
     "fact": 0.7,
+    "quiz": 0.7,
     "opinion": 0.65,
     "yes_no": 0.5,
     "scene": 0.9,
@@ -30,7 +31,7 @@ def make_document(maker: PairMaker) -> str:
         *(_rude,) * 3,
         _post,
     )
-    return maker.grammar.pick(makers)(maker)  # type: ignore[arg-type]
+    return maker.grammar.pick(makers)(maker)
 
 
 def _answer(maker: PairMaker, pair: Pair) -> str:
@@ -40,7 +41,7 @@ def _answer(maker: PairMaker, pair: Pair) -> str:
 def _transcript(maker: PairMaker) -> str:
     turns = []
     for _ in range(1 + int(maker.grammar.happens(0.3))):
-        pair = maker.make(maker.grammar.pick(_ASKED))  # type: ignore[arg-type]
+        pair = maker.make(maker.grammar.pick(_ASKED))
         turns.append(f"\n\nHuman: {pair.prompt}\n\nAssistant: {_answer(maker, pair)}")
     return "".join(turns)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ _SLOT = re.compile(r"\{(\^?)([a-z_]+)(#\d)?\}")
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeioAEIO]|ug|un)")
 _PLAIN_SLOT = re.compile(r"\{(\^?[a-z_]+)\}")
 
+T = TypeVar("T")
 Lists = Mapping[str, Sequence[str]]
 
 
@@ -61,7 +63,7 @@ class Grammar:
         marked = _PLAIN_SLOT.sub(r"{\1#0}", "\n".join(row))
         return self.fill(marked).split("\n")
 
-    def pick(self, choices: Sequence[str]) -> str:
+    def pick(self, choices: Sequence[T]) -> T:
         """One of several."""
         return choices[int(self._rng.integers(len(choices)))]
 
