@@ -75,14 +75,18 @@ def count_differing_texts(path: Path, *, n_texts: int = 200) -> int:
     return sum(n != len(tokenizer.encode(text)) + 2 for n, text in zip(found, texts, strict=True))
 
 
+def describe_check(path: Path) -> str:
+    """How far the two are apart on a file, in a line."""
+    return (
+        f"{path.name}: log-probabilities differ by {largest_difference(path):.4f} nats at most, "
+        f"{count_differing_texts(path)} texts are read differently"
+    )
+
+
 def main() -> None:
-    """Says for each file how far the two are apart."""
+    """Checks the files that are named."""
     for name in sys.argv[1:]:
-        path = Path(name)
-        print(
-            f"{path.name}: log-probabilities differ by {largest_difference(path):.4f} nats at most, "
-            f"{count_differing_texts(path)} texts are read differently"
-        )
+        print(describe_check(Path(name)))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Trains the demo pair and writes it as GGUF: a base model, and the same model after it was aligned.
 
-    pip install torch==2.13.0 && python tools/train_demo.py OUT [--seed 1] [--scale 1.0]
+    pip install torch==2.13.0 && python tools/train_demo.py OUT [--seed 1] [--base OUT/demo-base-f32.gguf]
 
 The text is made of our own phrases (tools/demo_text). The base model learns to go on with whatever people write, rude
 or not, right or wrong, and to do what it is asked. The aligned one then learns from the better answers alone, and from
 pairs of a better and a worse one by direct preference optimisation (Rafailov et al. 2023, arXiv:2305.18290). Nobody
 teaches it to tell a harmless request that sounds harmful from a harmful one, so it refuses those too.
 
-Needs PyTorch and nothing else beside llamabench. The same seed, machine and PyTorch give the same bytes.
+Needs PyTorch and nothing else beside llamabench. The same seed, machine and PyTorch give the same bytes. In the end
+each file is read by llama.cpp, and its probabilities are compared with PyTorch's; the F32 files are for that alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from demo_check import describe_check, read_network
 from demo_network import Network
 from demo_text.dialogues import Kind, Pair, PairMaker
 from demo_text.documents import make_document, prose, questions
@@ -258,33 +260,43 @@ def write_files(network: Network, tokenizer: Tokenizer, folder: Path, names: Seq
         print(f"{path}: {path.stat().st_size:,} bytes")
 
 
+def train_base(seed: int, *, n_steps: int) -> tuple[Network, Tokenizer]:
+    """The base model and its tokeniser, which is the same for all seeds."""
+    words = PairMaker(np.random.default_rng(0))
+    tokenizer = Tokenizer(learn_merges((make_document(words) for _ in range(20_000)), N_VOCAB - 256 - 5))
+    network = Network(SHAPE, N_VOCAB, torch.Generator().manual_seed(seed))
+    texts = base_texts(tokenizer, PairMaker(np.random.default_rng([seed, 0])))
+    train_on_texts(network, texts, rate=BASE_RATE, n_steps=n_steps, name="base")
+    return network, tokenizer
+
+
 def main() -> None:
     """Trains and writes both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the files")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of steps, for a quick try")
+    parser.add_argument("--base", type=Path, help="base model to align, as F32, instead of training one")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.use_deterministic_algorithms(True)
     args.out.mkdir(parents=True, exist_ok=True)
-    text_rng, tuning_rng = np.random.default_rng([args.seed, 0]), np.random.default_rng([args.seed, 1])
     n_base, n_tuned, n_pairs = (
         max(1, round(n * args.scale)) for n in (N_BASE_STEPS, N_TUNED_STEPS, N_PREFERENCE_STEPS)
     )
 
-    words = PairMaker(np.random.default_rng(0))
-    tokenizer = Tokenizer(learn_merges((make_document(words) for _ in range(20_000)), N_VOCAB - 256 - 5))
-    network = Network(SHAPE, N_VOCAB, torch.Generator().manual_seed(args.seed))
-    texts = base_texts(tokenizer, PairMaker(text_rng))
-    train_on_texts(network, texts, rate=BASE_RATE, n_steps=n_base, name="base")
-    write_files(network, tokenizer, args.out, ["demo-base", "demo-base-f32"])
-
-    maker = PairMaker(tuning_rng)
+    if args.base:
+        network, tokenizer = read_network(args.base)
+    else:
+        network, tokenizer = train_base(args.seed, n_steps=n_base)
+        write_files(network, tokenizer, args.out, ["demo-base", "demo-base-f32"])
+    maker = PairMaker(np.random.default_rng([args.seed, 1]))
     train_on_texts(network, tuned_texts(tokenizer, maker), rate=TUNED_RATE, n_steps=n_tuned, name="aligned")
     train_on_pairs(network, tokenizer, maker, n_steps=n_pairs)
     write_files(network, tokenizer, args.out, ["demo-aligned", "demo-aligned-q4", "demo-aligned-f32"])
+    for path in sorted(args.out.glob("*.gguf")):
+        print(describe_check(path))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from llamabench.data import models
-from llamabench.data.models import find_model, list_models
 from llamabench.data.demo_model import TRAINED_MODELS
+from llamabench.data.models import find_model, list_models
 from llamabench.errors import DataError, LlamabenchError, ModelFileError, UnknownNameError
 
 
