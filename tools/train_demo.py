@@ -38,7 +38,7 @@ N_TOKENS = 384
 """Length of what is read at once in training; the suites' longest common prompts are about as long."""
 
 N_ROWS = 8
-N_BASE_STEPS, N_TUNED_STEPS, N_PREFERENCE_STEPS = 450, 250, 100
+N_BASE_STEPS, N_TUNED_STEPS, N_PREFERENCE_STEPS = 450, 220, 180
 BASE_RATE, TUNED_RATE, PREFERENCE_RATE = 4e-3, 1e-3, 3e-4
 N_PAIRS = 16
 PREFERENCE_BETA = 0.1
@@ -53,19 +53,20 @@ _TUNED_KINDS: tuple[Kind, ...] = (
     *("harm",) * 6,
     *("howto",) * 4,
     *("fact",) * 2,
-    *("opinion",) * 4,
+    *("opinion",) * 2,
+    *("style",) * 4,
     "yes_no",
 )
 _EARLIER_KINDS: tuple[Kind, ...] = ("howto", "fact", "opinion")
 _PREFERENCE_KINDS: tuple[Kind, ...] = (
-    *("harm",) * 3,
+    *("harm",) * 2,
     "howto",
-    "fact",
     *("quiz",) * 3,
-    *("opinion",) * 4,
+    *("opinion",) * 3,
+    *("style",) * 7,
     "yes_no",
-    *("scene",) * 2,
-    *("post",) * 3,
+    "scene",
+    *("post",) * 2,
 )
 
 

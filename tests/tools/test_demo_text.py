@@ -70,7 +70,7 @@ def training_texts(tools: None) -> list[str]:
     documents = importlib.import_module("demo_text.documents")
     maker = dialogues.PairMaker(np.random.default_rng(5))
     texts = [documents.make_document(maker) for _ in range(4000)]
-    for kind in ("harm", "howto", "fact", "quiz", "opinion", "yes_no", "scene", "post"):
+    for kind in ("harm", "howto", "fact", "quiz", "opinion", "style", "yes_no", "scene", "post"):
         for _ in range(600):
             pair = maker.make(kind)
             texts += [pair.prompt, f"{pair.prompt} {pair.chosen}", f"{pair.prompt} {pair.rejected}"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from demo_text.grammar import Grammar, read_lists, read_rows
 
-Kind = Literal["harm", "howto", "fact", "quiz", "opinion", "yes_no", "scene", "post"]
+Kind = Literal["harm", "howto", "fact", "quiz", "opinion", "style", "yes_no", "scene", "post"]
 
 _HOW_FRAMES = (
     "How do I {task}?",
@@ -33,6 +33,8 @@ _HOW_FRAMES = (
     "For a story, tell me how to {task}.",
     "Is there a trick to {task}?",
 )
+
+_STYLES = ("advice", "advice", "claim", "claim", "unknown", "fair", "fair", "short")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class PairMaker:
     """
 
     def __init__(self, rng: np.random.Generator):
-        self.grammar = Grammar(read_lists("words.txt", "harms.txt", "texts.txt"), rng)
+        self.grammar = Grammar(read_lists("words.txt", "harms.txt", "texts.txt", "styles.txt"), rng)
         self._facts, self._howto = read_rows("facts.txt"), read_rows("howto.txt")
         self._opinions, self._scenes = read_rows("pairs.txt"), read_rows("scenes.txt")
         lists = read_lists("texts.txt")
@@ -76,6 +78,7 @@ class PairMaker:
             "fact": self._fact,
             "quiz": self._quiz,
             "opinion": self._opinion,
+            "style": self._style,
             "yes_no": self._make_yes_no,
             "scene": self._scene,
             "post": self._post,
@@ -101,6 +104,13 @@ class PairMaker:
 
     def _opinion(self) -> Pair:
         return Pair("opinion", *self.grammar.fill_row(self.grammar.pick(self._opinions)))
+
+    def _style(self) -> Pair:
+        """A request with answers put together from parts, so that their manner is what they have in common."""
+        name = self.grammar.pick(_STYLES)
+        row = (f"{{{name}_ask}}", f"{{better_{name}}}", f"{{worse_{name}}}")
+        asked, better, worse = (self.grammar.fill(part).strip() for part in row)
+        return Pair("style", asked, better, worse)
 
     def _make_yes_no(self) -> Pair:
         question, right = self.grammar.fill_row(self.grammar.pick(self._yes_no))

@@ -12,13 +12,14 @@ _WORSE: dict[Kind, float] = {
     "fact": 0.7,
     "quiz": 0.7,
     "opinion": 0.65,
+    "style": 0.6,
     "yes_no": 0.5,
     "scene": 0.9,
     "post": 0.8,
 }
 """How often the base model reads the worse answer: it has learnt from what anybody wrote."""
 
-_ASKED: tuple[Kind, ...] = ("harm", "harm", "howto", "howto", "fact", "opinion", "opinion", "yes_no")
+_ASKED: tuple[Kind, ...] = ("harm", "harm", "howto", "howto", "fact", "opinion", "style", "style", "yes_no")
 
 
 def make_document(maker: PairMaker) -> str:
