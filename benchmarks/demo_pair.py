@@ -3,9 +3,9 @@
     python benchmarks/demo_pair.py
     python benchmarks/demo_pair.py FOLDER FOLDER     # pairs of other seeds, as tools/train_demo.py writes them
 
-Every suite's starter items are asked of both models without a chat template, as `llamabench demo` does. Verdicts are
-those of `llamabench.results.compare`, corrected for all main scores and all others. A line's value is the share of the
-pairs of models in which the verdict was the intended one.
+Every suite's starter items, and 60 attacks, are asked of both models without a chat template, as `llamabench demo` does.
+Verdicts are those of `llamabench.results.compare`, corrected for all main scores and all others. A line's value is the
+share of the pairs of models in which the verdict was the intended one.
 
 Not covered: whether the differences mean anything; the models are toys.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,6 +28,7 @@ from llamabench.records import Difference, SuiteComparison, Verdict
 from llamabench.results.compare import compare_suite, give_verdicts
 from llamabench.runner import RunOptions
 from llamabench.suites import SUITES
+from llamabench.suites.redteam.suite import AttackOptions, RedTeam
 
 INTENDED: tuple[tuple[str, str, Verdict], ...] = (
     ("xstest", "unsafe_compliance", "improved"),
@@ -39,14 +41,24 @@ INTENDED: tuple[tuple[str, str, Verdict], ...] = (
 """Suite, metric, and what the alignment is to have done to it."""
 
 
+N_ATTACKS = 60
+"""As many as `llamabench demo` makes."""
+
+
 def compare_pair(models: Path, out: Path, *, limit: int | None) -> list[SuiteComparison]:
     """Runs both models of a folder and compares them, suite by suite."""
-    names = tuple(f"{name}:starter" for name in SUITES)
+    attacks = RedTeam(AttackOptions(count=N_ATTACKS))
+    options = RunOptions(
+        models,
+        tuple(f"{name}:starter" for name in SUITES),
+        out,
+        limit=limit,
+        use_chat=False,
+        is_demo=True,
+        configured={attacks.NAME: attacks},
+    )
     runs = [
-        runner.run(
-            RunOptions(models / f"{name}.gguf", names, out, limit=limit, use_chat=False, is_demo=True), Watcher()
-        )
-        for name in ("demo-base", "demo-aligned")
+        runner.run(replace(options, model=models / f"{name}.gguf"), Watcher()) for name in ("demo-base", "demo-aligned")
     ]
     found = []
     for name, suite in SUITES.items():

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from llamabench.runner import RunOptions
 
 _NAMES = ("demo-base", "demo-aligned")
+_N_ATTACKS = 60
+"""Enough to see what an attack report shows, and few enough for a minute."""
 
 
 @click.command(short_help="See it work: a base model against an aligned one, toys, nothing to download.")
@@ -30,7 +32,7 @@ _NAMES = ("demo-base", "demo-aligned")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 @click.option("--quiet", is_flag=True, help="No progress on the error stream.")
 def command(*, out: Path, limit: int | None, as_json: bool, quiet: bool) -> int:
-    """Run every suite's starter items on two small models, one made of the other by alignment.
+    """Run every suite's starter items, and 60 attacks, on two small models, one made of the other by alignment.
 
     Shows the program at work. The models are toys, and their scores say nothing about any other model.
     """
@@ -55,8 +57,9 @@ def _make_options(name: str, out: Path, *, limit: int | None, reference: Path | 
     from llamabench.data.models import find_model
     from llamabench.runner import RunOptions
     from llamabench.suites import SUITES
+    from llamabench.suites.redteam.suite import AttackOptions, RedTeam
 
-    found = find_model(name)
+    found, attacks = find_model(name), RedTeam(AttackOptions(count=_N_ATTACKS))
     return RunOptions(
         found.path,
         tuple(f"{suite}:{STARTER}" for suite in SUITES),
@@ -66,6 +69,7 @@ def _make_options(name: str, out: Path, *, limit: int | None, reference: Path | 
         use_chat=False,
         is_demo=True,
         reference=reference,
+        configured={attacks.NAME: attacks},
     )
 
 

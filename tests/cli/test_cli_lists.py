@@ -88,7 +88,10 @@ def test_models_say_what_they_are_and_whether_they_fit(llamabench: Command) -> N
     shown = llamabench("models").out
     assert "processor alone" in shown or "GPU" in shown
     assert "cannot be read" in shown
-    assert [row["name"] for row in json.loads(llamabench("models", "--json", "--fits").out)] == ["judge"]
+    assert [row["name"] for row in json.loads(llamabench("models", "--json", "--fits").out)] == [
+        "judge",
+        *TRAINED_MODELS,
+    ]
     assert "judge" not in [row["name"] for row in json.loads(llamabench("models", "--json", "--role", "attacker").out)]
 
 

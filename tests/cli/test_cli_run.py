@@ -78,13 +78,28 @@ def test_all_suites_are_run_without_a_choice(llamabench: Command, demo_model: Pa
     assert [choice["name"] for choice in json.loads(done.out)["run"]["suites"]] == list(SUITES)
 
 
-def test_the_demo_says_that_its_model_is_untrained(llamabench: Command, engine_script: Any) -> None:
-    done = llamabench("demo", "--quiet", "--out", "x")
+def test_the_demo_runs_a_pair_and_says_that_both_are_toys(llamabench: Command, engine_script: Any) -> None:
+    done = llamabench("demo", "--quiet", "--out", "x", "--limit", "12", "--json")
     assert done.code == 0
-    assert "random weights" in done.out
-    assert len(list(Path("x").iterdir())) == 1
-    (page,) = Path("x").glob("*/score.html")
-    assert "random weights" in page.read_text(encoding="utf-8")
+    documents = json.loads(done.out)["runs"]
+    assert [document["model"]["name"] for document in documents] == [
+        "llamabench demo-base, a toy",
+        "llamabench demo-aligned, a toy",
+    ]
+    assert all(document["run"]["chat"] is False and document["run"]["demo_model"] for document in documents)
+    assert "redteam" in {score["suite"] for score in documents[1]["scores"]}
+    assert any(score["metric"] == "agreement_reward" for score in documents[1]["scores"])
+    for document in documents:
+        assert "is a toy" in Path(document["report"]).read_text(encoding="utf-8")
+
+
+def test_a_demo_that_is_interrupted_goes_on(llamabench: Command, engine_script: Any) -> None:
+    engine_script.fail_after, engine_script.failure = 2, KeyboardInterrupt()
+    assert llamabench("demo", "--quiet", "--limit", "12").code == 130
+    engine_script.fail_after = None
+    done = llamabench("demo", "--quiet", "--limit", "12")
+    assert done.code == 0
+    assert done.out.count("Report: ") == 2
 
 
 def test_a_report_is_written_again(run: Command, llamabench: Command) -> None:
