@@ -3,7 +3,7 @@
     python benchmarks/demo_pair.py
     python benchmarks/demo_pair.py FOLDER FOLDER     # pairs of other seeds, as tools/train_demo.py writes them
 
-Every suite's starter items, and 60 attacks, are asked of both models without a chat template, as `llamabench demo` does.
+Both models are asked every suite's starter items, and 60 attacks, without a chat template, as `llamabench demo` does.
 Verdicts are those of `llamabench.results.compare`, corrected for all main scores and all others. A line's value is the
 share of the pairs of models in which the verdict was the intended one.
 
