@@ -4,7 +4,7 @@
     python benchmarks/demo_pair.py FOLDER FOLDER     # pairs of other seeds, as tools/train_demo.py writes them
 
 Both models are asked every suite's starter items, and 60 attacks, without a chat template, as `llamabench demo` does.
-Verdicts are those of `llamabench.results.compare`, corrected for all main scores and all others. A line's value is the
+Verdicts are those of `llamabench compare`, corrected for all main scores and all others. A line's value is the
 share of the pairs of models in which the verdict was the intended one.
 
 Not covered: whether the differences mean anything; the models are toys.
@@ -23,9 +23,9 @@ from measuring import Target
 from memory import Watcher
 
 from llamabench import runner
+from llamabench.comparing import compare_runs
 from llamabench.data.demo_model import TRAINED_FOLDER
 from llamabench.records import Difference, SuiteComparison, Verdict
-from llamabench.results.compare import compare_suite, give_verdicts
 from llamabench.runner import RunOptions
 from llamabench.suites import SUITES
 from llamabench.suites.redteam.suite import AttackOptions, RedTeam
@@ -45,7 +45,7 @@ N_ATTACKS = 60
 """As many as `llamabench demo` makes."""
 
 
-def compare_pair(models: Path, out: Path, *, limit: int | None) -> list[SuiteComparison]:
+def compare_pair(models: Path, out: Path, *, limit: int | None) -> Sequence[SuiteComparison]:
     """Runs both models of a folder and compares them, suite by suite."""
     attacks = RedTeam(AttackOptions(count=N_ATTACKS))
     options = RunOptions(
@@ -60,13 +60,10 @@ def compare_pair(models: Path, out: Path, *, limit: int | None) -> list[SuiteCom
     runs = [
         runner.run(replace(options, model=models / f"{name}.gguf"), Watcher()) for name in ("demo-base", "demo-aligned")
     ]
-    found = []
-    for name, suite in SUITES.items():
-        rows = (runs[0].rows(name), runs[1].rows(name))
-        found.append(compare_suite(rows, suite.MEASURES, suite=name, main=suite.MAIN_METRICS))
+    (found,) = compare_runs(runs)
     for stored in runs:
         stored.close()
-    return give_verdicts(found)
+    return found.suites
 
 
 def find_difference(found: Sequence[SuiteComparison], suite: str, metric: str) -> Difference | None:

@@ -1,9 +1,11 @@
-"""`llamabench demo`: a base model against an aligned one, both toys that come with llamabench."""
+"""`llamabench demo`: a base model against an aligned one, both toys that come with llamabench, and the comparison."""
 
 from __future__ import annotations
 
-import json
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,15 +31,18 @@ _N_ATTACKS = 60
     help="Folder that receives the runs' own folders.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N items of each suite. [all]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
+@click.option("--open/--no-open", "is_opened", default=None, help="Open the comparison. [where there is a screen]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress on the error stream.")
-def command(*, out: Path, limit: int | None, as_json: bool, quiet: bool) -> int:
-    """Run every suite's starter items, and 60 attacks, on two small models, one made of the other by alignment.
+def command(*, out: Path, limit: int | None, is_opened: bool | None, as_json: bool, quiet: bool) -> int:
+    """Run every suite's starter items, and 60 attacks, on two small models, and compare them.
 
-    Shows the program at work. The models are toys, and their scores say nothing about any other model.
+    One was made of the other by alignment. Shows the program at work: the models are toys, and their scores say nothing
+    about any other model.
     """
     from llamabench import runner
     from llamabench.cli.run import Bar, do_work
+    from llamabench.cli.show import write_report
 
     folders: list[Path] = []
     for name in _NAMES:
@@ -46,8 +51,11 @@ def command(*, out: Path, limit: int | None, as_json: bool, quiet: bool) -> int:
         if run is None:
             return 130
         with run:
+            write_report(run)
             folders.append(run.folder)
-    _show(folders, as_json=as_json)
+    report = _compare(folders, as_json=as_json)
+    if _has_screen() if is_opened is None else is_opened:
+        click.launch(str(report))
     return 0
 
 
@@ -73,18 +81,20 @@ def _make_options(name: str, out: Path, *, limit: int | None, reference: Path | 
     )
 
 
-def _show(folders: Sequence[Path], *, as_json: bool) -> None:
-    """Writes the reports of finished runs and prints their scores."""
-    from llamabench.cli.show import show_run, write_report
-    from llamabench.results.export import run_document
+def _compare(folders: Sequence[Path], *, as_json: bool) -> Path:
+    """Shows the comparison of two finished runs; its page."""
+    from llamabench.cli.compare import REPORT_NAME, show_comparisons
+    from llamabench.comparing import compare_runs
     from llamabench.results.store import Run
 
-    documents = []
-    for folder in folders:
-        with Run(folder) as run:
-            if as_json:
-                documents.append({**run_document(run), "report": str(write_report(run))})
-            else:
-                show_run(run, as_json=False)
-    if as_json:
-        click.echo(json.dumps({"runs": documents}, indent=2))
+    report = folders[-1] / REPORT_NAME
+    with ExitStack() as opened:
+        runs = [opened.enter_context(Run(folder)) for folder in folders]
+        show_comparisons(compare_runs(runs), report, None, as_json=as_json)
+    return report
+
+
+def _has_screen() -> bool:
+    """Whether a person sits at a terminal that has a screen to open pages on."""
+    has_display = sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
+    return has_display and sys.stdout.isatty()
