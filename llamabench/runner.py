@@ -62,7 +62,7 @@ class RunOptions:
         resume: True insists on an unfinished run, False on a new one, None takes what there is.
         use_chat: Whether conversations go through the chat template; None when the model has one.
         chat_template: Template to use instead of the file's.
-        is_demo: Whether the model is the untrained demo model.
+        is_demo: Whether the model is one of the demo models that come with llamabench, toys all of them.
         is_exact: Whether sequences are scored one at a time, sharing nothing.
         winners_only: Whether suites ask for the likeliest continuation alone, where their answers are long.
         n_audited: Items of each suite that are scored again so, to compare; 0 for none.

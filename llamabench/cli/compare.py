@@ -89,7 +89,7 @@ def command(
         found = compare_runs(runs, allow_different=allow_different)
         if n_prompts is not None:
             found = add_divergences(found, runs, n_prompts, say=lambda text: _say(text, quiet=quiet))
-        _show(found, report or runs[1].folder / REPORT_NAME, markdown, as_json=as_json)
+        show_comparisons(found, report or runs[1].folder / REPORT_NAME, markdown, as_json=as_json)
     finally:
         for run in runs:
             run.close()
@@ -124,7 +124,7 @@ def _open(named: Sequence[Named], options: RunOptions, *, quiet: bool) -> list[R
         bar.close()
 
 
-def _show(found: Sequence[Comparison], report: Path, markdown: Path | None, *, as_json: bool) -> None:
+def show_comparisons(found: Sequence[Comparison], report: Path, markdown: Path | None, *, as_json: bool) -> None:
     """Writes the page and the summary, and prints the table or the document."""
     from llamabench.report.compare_text import comparison_tables, write_markdown
     from llamabench.report.compare_views import build_compare_view

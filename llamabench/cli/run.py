@@ -366,18 +366,9 @@ def work_and_show(work: Callable[[Bar], Run], bar: Bar, show: Callable[[Run], No
     Raises:
         LlamabenchError: With a note on what is saved and how to go on.
     """
-    try:
-        run = work(bar)
-    except KeyboardInterrupt:
-        bar.close()
-        say(f"Interrupted. {bar.saved}".rstrip(), err=True)
+    run = do_work(work, bar)
+    if run is None:
         return 130
-    except LlamabenchError as exc:
-        if not bar.saved:
-            raise
-        raise type(exc)(f"{exc}\n{bar.saved}") from exc
-    finally:
-        bar.close()
     try:
         with run:
             show(run)
@@ -385,3 +376,23 @@ def work_and_show(work: Callable[[Bar], Run], bar: Bar, show: Callable[[Run], No
         say(f"Interrupted. The scores are safe: llamabench report {run.folder}", err=True)
         return 130
     return 0
+
+
+def do_work(work: Callable[[Bar], Run], bar: Bar) -> Run | None:
+    """Does what gives a run; None when a person interrupted it, who has been told what is saved.
+
+    Raises:
+        LlamabenchError: With a note on what is saved and how to go on.
+    """
+    try:
+        return work(bar)
+    except KeyboardInterrupt:
+        bar.close()
+        say(f"Interrupted. {bar.saved}".rstrip(), err=True)
+        return None
+    except LlamabenchError as exc:
+        if not bar.saved:
+            raise
+        raise type(exc)(f"{exc}\n{bar.saved}") from exc
+    finally:
+        bar.close()

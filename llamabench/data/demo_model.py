@@ -1,12 +1,12 @@
-"""Small GGUF models made on the spot: random weights, real tokenisers, the same bytes every time.
+"""Small GGUF models: how they are written, and one made on the spot, with random weights, the same bytes every time.
 
-The demo runs on one, so that the program can be seen at work before any download. Its answers mean nothing.
+The trained pair that `llamabench demo` compares is written here too, by `tools/train_demo.py`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,18 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
-_SPECIAL_TOKENS = ("<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
+SPECIAL_TOKENS = ("<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 _NORMAL, _CONTROL = 1, 3
+
+TRAINED_MODELS = ("demo-base", "demo-aligned", "demo-aligned-q4")
+"""The demo pair, and the aligned one in a smaller quantization; the files say how they were made."""
+
+TRAINED_FOLDER = Path(__file__).parent / "demo"
+
+ROPE_BASE = 10_000.0
+"""What llama.cpp turns positions by where a file does not say."""
+
+Tensor = tuple[str, npt.NDArray[np.float32]]
 
 # Frequent pairs of English, "Ġ" standing for a space; in the order in which they are to be merged.
 _MERGE_LIST = (
@@ -57,21 +67,45 @@ class Vocabulary:
     adds_bos: bool
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a file says of itself.
+
+    Attributes:
+        name: `general.name`.
+        quant: Type of the matrices as gguf names it, such as `F32`, `Q8_0` or `Q4_0`.
+        chat_template: Jinja2 text, None for none.
+        description: `general.description`, empty for none.
+        licence: `general.license`, empty for none.
+    """
+
+    name: str
+    quant: str
+    chat_template: str | None = CHAT_TEMPLATE
+    description: str = ""
+    licence: str = ""
+
+
 DEMO_SHAPE = Shape(n_layer=4, n_embd=128, n_head=4, n_head_kv=2, n_ff=256, n_ctx=4096)
 
 
-def byte_vocabulary() -> Vocabulary:
-    """A token for each byte, spelled as GPT-2 spells bytes, some pairs of English, and five special tokens.
+def spell_bytes() -> list[str]:
+    """The letter that stands for each byte in byte-level vocabularies.
 
     Source: `bytes_to_unicode` in openai/gpt-2, src/encoder.py.
     """
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     spare = iter(range(256, 512))
-    letters = [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
+    return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
+
+
+def byte_vocabulary() -> Vocabulary:
+    """A token for each byte, spelled as GPT-2 spells bytes, some pairs of English, and five special tokens."""
+    letters = spell_bytes()
     normal = [*letters, *(merge.replace(" ", "") for merge in _MERGES)]
     return Vocabulary(
-        tokens=[*normal, *_SPECIAL_TOKENS],
-        types=[_NORMAL] * len(normal) + [_CONTROL] * len(_SPECIAL_TOKENS),
+        tokens=[*normal, *SPECIAL_TOKENS],
+        types=[_NORMAL] * len(normal) + [_CONTROL] * len(SPECIAL_TOKENS),
         merges=_MERGES,
         pre="gpt-2",
         bos=len(normal),
@@ -131,39 +165,62 @@ def write_random_model(path: Path, shape: Shape, vocabulary: Vocabulary, *, name
         shape: Dimensions.
         vocabulary: Tokeniser.
         name: `general.name`.
-        quant: Type of the matrices as gguf names it, such as `F32`, `Q8_0` or `Q4_0`.
+        quant: Type of the matrices as gguf names it.
+    """
+    rng = np.random.default_rng(20260101)
+    weights = ((tensor, _weights(rng, size)) for tensor, size in _tensors(shape, len(vocabulary.tokens)))
+    write_model(path, shape, vocabulary, about=About(name, quant), weights=weights)
+
+
+def write_model(path: Path, shape: Shape, vocabulary: Vocabulary, *, about: About, weights: Iterable[Tensor]) -> None:
+    """Writes a model of the llama architecture, its matrices quantized.
+
+    Args:
+        path: Where to; written beside it first, then renamed.
+        shape: Dimensions.
+        vocabulary: Tokeniser.
+        about: What the file says of itself.
+        weights: Tensors by the names that llama.cpp gives them; vectors stay F32.
     """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        _write(unfinished, shape, vocabulary, name=name, quant=quant)
+        _write(unfinished, shape, vocabulary, about=about, weights=weights)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _write(path: Path, shape: Shape, vocabulary: Vocabulary, *, name: str, quant: str) -> None:
+def _write(path: Path, shape: Shape, vocabulary: Vocabulary, *, about: About, weights: Iterable[Tensor]) -> None:
     import gguf
 
-    kind = gguf.GGMLQuantizationType[quant]
-    file_type = "ALL_F32" if quant == "F32" else f"MOSTLY_{quant}"
+    kind = gguf.GGMLQuantizationType[about.quant]
+    file_type = "ALL_F32" if about.quant == "F32" else f"MOSTLY_{about.quant}"
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name(name)
+    writer.add_name(about.name)
+    if about.description:
+        writer.add_description(about.description)
+    if about.licence:
+        writer.add_license(about.licence)
     writer.add_file_type(gguf.LlamaFileType[file_type])
     _describe(writer, shape, vocabulary)
-    writer.add_chat_template(CHAT_TEMPLATE)
-    rng = np.random.default_rng(20260101)
-    for tensor, dimensions in _tensors(shape, len(vocabulary.tokens)):
-        weights = _weights(rng, dimensions)
-        if len(dimensions) == 1 or quant == "F32":
-            writer.add_tensor(tensor, weights)
+    if about.chat_template is not None:
+        writer.add_chat_template(about.chat_template)
+    for tensor, values in weights:
+        if values.ndim == 1 or about.quant == "F32":
+            writer.add_tensor(tensor, values)
         else:
-            writer.add_tensor(tensor, gguf.quants.quantize(weights, kind), raw_dtype=kind)
+            writer.add_tensor(tensor, gguf.quants.quantize(values, kind), raw_dtype=kind)
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
     finally:
         writer.close()
+
+
+def find_trained_model(name: str) -> Path:
+    """The file of a trained demo model; these ship with llamabench."""
+    return TRAINED_FOLDER / f"{name}.gguf"
 
 
 def ensure_demo_model(folder: Path) -> Path:

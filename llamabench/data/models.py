@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from llamabench.data.cache import data_folder
-from llamabench.data.demo_model import ensure_demo_model
+from llamabench.data.demo_model import TRAINED_MODELS, ensure_demo_model, find_trained_model
 from llamabench.data.local_models import PREFIXES, find_local_model, is_local_name
 from llamabench.errors import DataError, ModelFileError, UnknownNameError
 
 _FILE = "models.toml"
+_BUILTIN = ("demo", *TRAINED_MODELS)
 _FIELDS = ("path", "from", "builtin", "description", "chat_template", "base", "licence", "roles")
 
 Role = Literal["subject", "judge", "guard", "attacker", "reference"]
@@ -27,7 +28,7 @@ class NamedModel:
 
     Attributes:
         name: What it is called.
-        path: The GGUF file; None for the built-in demo model, which is made when it is first used, and where another
+        path: The GGUF file; None for the untrained demo model, which is made when it is first used, and where another
             program keeps it.
         description: What people should know.
         chat_template: File with the template to use instead of the model's own.
@@ -36,6 +37,7 @@ class NamedModel:
         base: Name of the model that it was made of, None where that is not said.
         licence: Its licence, None where that is not said.
         roles: What it is for; empty for anything.
+        is_builtin: Whether it comes with llamabench: a toy.
     """
 
     name: str
@@ -47,11 +49,7 @@ class NamedModel:
     base: str | None = None
     licence: str | None = None
     roles: tuple[Role, ...] = ()
-
-    @property
-    def is_builtin(self) -> bool:
-        """Whether it is made on the spot."""
-        return self.path is None and self.kept_as is None
+    is_builtin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class FoundModel:
     Attributes:
         path: The file.
         chat_template: Text of the template to use instead of its own, if any.
-        is_demo: Whether it is the untrained demo model.
+        is_demo: Whether it is one of the demo models that come with llamabench, toys all of them.
         name: What to call it where its file's name says nothing; None where it does.
         base: Name of the model that it was made of, None where nobody says.
     """
@@ -138,7 +136,7 @@ def _open_entry(model: NamedModel) -> FoundModel:
 
 
 def locate_model(model: NamedModel) -> Path | None:
-    """The file of a named model; None for the demo model, which may have to be made first.
+    """The file of a named model; None for the untrained demo model, which may have to be made first.
 
     Raises:
         ModelFileError: It is not there.
@@ -198,13 +196,13 @@ def _check(name: str, entry: object, origin: Path) -> NamedModel:
         raise DataError(f"{origin}: {name} has unknown fields: {', '.join(sorted(unknown))}.")
     if not all(isinstance(value, str) for field, value in entry.items() if field != "roles"):
         raise DataError(f"{origin}: the entry {name} must be a table of texts.")
-    if len(entry.keys() & {"path", "from", "builtin"}) != 1 or entry.get("builtin", "demo") != "demo":
+    if len(entry.keys() & {"path", "from", "builtin"}) != 1 or entry.get("builtin", "demo") not in _BUILTIN:
         raise DataError(f'{origin}: {name} needs either `path`, `from` or `builtin = "demo"`.')
     if "from" in entry and not is_local_name(entry["from"]):
         raise DataError(f'{origin}: `from` of {name} must begin with {PREFIXES}, found "{entry["from"]}".')
     return NamedModel(
         name=name,
-        path=_resolve(entry["path"], origin) if "path" in entry else None,
+        path=_find_path(entry, origin),
         description=entry.get("description", ""),
         chat_template=_resolve(entry["chat_template"], origin) if "chat_template" in entry else None,
         origin=origin,
@@ -212,7 +210,14 @@ def _check(name: str, entry: object, origin: Path) -> NamedModel:
         base=entry.get("base"),
         licence=entry.get("licence"),
         roles=_check_roles(name, entry.get("roles", []), origin),
+        is_builtin="builtin" in entry,
     )
+
+
+def _find_path(entry: Mapping[str, str], origin: Path) -> Path | None:
+    if "path" in entry:
+        return _resolve(entry["path"], origin)
+    return find_trained_model(entry["builtin"]) if entry.get("builtin") in TRAINED_MODELS else None
 
 
 def _check_roles(name: str, found: object, origin: Path) -> tuple[Role, ...]:

@@ -117,7 +117,7 @@ class RunInfo:
         seed: Seed of every random choice.
         use_chat: Whether conversations go through the model's chat template.
         chat_template_sha256: Digest of that template, None where none is used.
-        is_demo: Whether the model is the untrained demo model.
+        is_demo: Whether the model is one of the demo models that come with llamabench, toys all of them.
         reference: The model that it is compared with, None where there is none or it was not asked yet.
         budget: What may end it early, None for nothing; with one, items are run in random order, each group alike.
         ends: Suites that it ended before all their items were done.

@@ -45,7 +45,7 @@ def raise_banners(info: RunInfo, suites: Sequence[SuiteState], *, is_finished: b
 def warn_demo(*, is_demo: bool) -> Banner | None:
     """Say that a model was never trained, where that is so."""
     text = (
-        "This model has random weights and was never trained: these numbers show that the program works, "
+        "This model is a toy that comes with llamabench: these numbers show what the program does, "
         "they say nothing about any real model."
     )
     return Banner("stop", "Demo model", text) if is_demo else None

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from llamabench.cli.models import ROLES
-from llamabench.data.demo_model import ensure_demo_model
+from llamabench.data.demo_model import TRAINED_MODELS, ensure_demo_model
 from llamabench.data.models import Role
 from llamabench.data.sources import SOURCES
 from llamabench.suites import SUITES
@@ -65,10 +65,11 @@ def test_models_are_listed(llamabench: Command) -> None:
     assert "demo" in done.out
     assert "…" not in done.out
     rows = json.loads(llamabench("models", "--json").out)
-    assert [row["name"] for row in rows] == ["mine", "demo"]
+    assert [row["name"] for row in rows] == ["mine", "demo", *TRAINED_MODELS]
     assert rows[0]["path"] == str(Path.cwd() / path)
     assert "does not exist" in rows[0]["problem"]
     assert rows[1]["path"] is None
+    assert all(row["fits"] and row["licence"] == "MIT" for row in rows[2:])
 
 
 def test_models_say_what_they_are_and_whether_they_fit(llamabench: Command) -> None:
@@ -87,7 +88,10 @@ def test_models_say_what_they_are_and_whether_they_fit(llamabench: Command) -> N
     shown = llamabench("models").out
     assert "processor alone" in shown or "GPU" in shown
     assert "cannot be read" in shown
-    assert [row["name"] for row in json.loads(llamabench("models", "--json", "--fits").out)] == ["judge"]
+    assert [row["name"] for row in json.loads(llamabench("models", "--json", "--fits").out)] == [
+        "judge",
+        *TRAINED_MODELS,
+    ]
     assert "judge" not in [row["name"] for row in json.loads(llamabench("models", "--json", "--role", "attacker").out)]
 
 

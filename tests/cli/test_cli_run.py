@@ -78,13 +78,42 @@ def test_all_suites_are_run_without_a_choice(llamabench: Command, demo_model: Pa
     assert [choice["name"] for choice in json.loads(done.out)["run"]["suites"]] == list(SUITES)
 
 
-def test_the_demo_says_that_its_model_is_untrained(llamabench: Command, engine_script: Any) -> None:
-    done = llamabench("demo", "--quiet", "--out", "x")
+def test_the_demo_runs_a_pair_and_says_that_both_are_toys(llamabench: Command, engine_script: Any) -> None:
+    done = llamabench("demo", "--quiet", "--out", "x", "--limit", "12", "--json")
     assert done.code == 0
-    assert "random weights" in done.out
-    assert len(list(Path("x").iterdir())) == 1
-    (page,) = Path("x").glob("*/score.html")
-    assert "random weights" in page.read_text(encoding="utf-8")
+    document = json.loads(done.out)
+    assert len(document["comparisons"]) == 1
+    assert "toy" in Path(document["report"]).read_text(encoding="utf-8")
+    pages = sorted(Path("x").glob("*/score.html"))
+    assert [page.parent.name.rpartition("-")[0] for page in pages] == ["demo-aligned", "demo-base"]
+    assert all("is a toy" in page.read_text(encoding="utf-8") for page in pages)
+    aligned = json.loads(llamabench("report", str(pages[0].parent), "--json").out)
+    assert aligned["run"]["chat"] is False
+    assert {"redteam", "preference"} <= {score["suite"] for score in aligned["scores"]}
+    assert any(score["metric"] == "agreement_reward" for score in aligned["scores"])
+
+
+def test_the_demo_opens_its_comparison(
+    llamabench: Command, engine_script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("click.launch", opened.append)
+    assert llamabench("demo", "--quiet", "--limit", "5").code == 0
+    assert opened == []
+    done = llamabench("demo", "--quiet", "--limit", "5", "--open")
+    assert done.code == 0
+    (page,) = opened
+    assert page.endswith("compare.html")
+    assert page in done.out
+
+
+def test_a_demo_that_is_interrupted_goes_on(llamabench: Command, engine_script: Any) -> None:
+    engine_script.fail_after, engine_script.failure = 2, KeyboardInterrupt()
+    assert llamabench("demo", "--quiet", "--limit", "12").code == 130
+    engine_script.fail_after = None
+    done = llamabench("demo", "--quiet", "--limit", "12")
+    assert done.code == 0
+    assert "compare.html" in done.out
 
 
 def test_a_report_is_written_again(run: Command, llamabench: Command) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from llamabench.data import models
+from llamabench.data.demo_model import TRAINED_MODELS
 from llamabench.data.models import find_model, list_models
 from llamabench.errors import DataError, LlamabenchError, ModelFileError, UnknownNameError
 
@@ -35,6 +36,15 @@ def test_the_demo_model_has_a_name() -> None:
     assert "random weights" in demo.description
 
 
+@pytest.mark.parametrize("name", TRAINED_MODELS)
+def test_the_trained_pair_has_names(name: str) -> None:
+    found = find_model(name)
+    assert found.path.name == f"{name}.gguf"
+    assert found.is_demo
+    assert found.base == (None if name == "demo-base" else "demo-base")
+    assert "toy" in list_models()["demo-base"].description
+
+
 def test_paths_start_from_the_file_they_stand_in(tmp_path: Path) -> None:
     origin = write('[models.mine]\npath = "sub/m.gguf"\nchat_template = "t.jinja"\ndescription = "Good."\n')
     mine = list_models()["mine"]
@@ -55,7 +65,7 @@ def test_the_working_folder_hides_the_configuration(tmp_path: Path) -> None:
     write('[models.mine]\npath = "far.gguf"\n[models.other]\npath = "o.gguf"\n', Path(user_config_dir("llamabench")))
     write('[models.mine]\npath = "near.gguf"\n')
     found = list_models()
-    assert list(found) == ["mine", "other", "demo"]
+    assert list(found) == ["mine", "other", "demo", *TRAINED_MODELS]
     assert found["mine"].path == tmp_path / "near.gguf"
 
 
@@ -68,7 +78,7 @@ def test_the_shipped_list_can_be_hidden_too(tmp_path: Path) -> None:
 
 def test_an_empty_list_is_fine() -> None:
     write("# nothing yet\n")
-    assert list(list_models()) == ["demo"]
+    assert list(list_models()) == ["demo", *TRAINED_MODELS]
 
 
 @pytest.mark.parametrize(

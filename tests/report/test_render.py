@@ -75,7 +75,7 @@ def test_an_unfinished_demo_run_without_scores_renders(run: Any, suites: Any) ->
     run.is_finished, run.items, run.metrics, run.log = False, {name: [] for name in run.items}, {}, []
     page = render_score(build_score_view(run, suites))
     Page(page)
-    assert "never trained" in page
+    assert "is a toy" in page
     assert page.count("No score yet.") == 3
     assert "No item is finished yet." in page
 

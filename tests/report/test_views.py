@@ -170,7 +170,7 @@ def test_a_demo_run_says_that_its_numbers_mean_nothing(run: Any, suites: Any) ->
     first = build_score_view(run, suites).banners[0]
     assert first.kind == "stop"
     assert first.text == (
-        "This model has random weights and was never trained: these numbers show that the program works, "
+        "This model is a toy that comes with llamabench: these numbers show what the program does, "
         "they say nothing about any real model."
     )
 
