@@ -9,7 +9,7 @@ import pytest
 
 from llamabench import runner
 from llamabench.audit import compare_rows, draw_places
-from llamabench.records import Exchange, ItemRow, OutcomeKind, ScoreRequest, ScoreResult
+from llamabench.records import Exchange, ItemRow, OutcomeKind, ScoreRequest, ScoreResult, Standing
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 
@@ -72,6 +72,8 @@ class Quiet:
     """Progress that says nothing."""
 
     def begin(self, run: Run) -> None: ...
+
+    def stand(self, standing: Standing) -> None: ...
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None: ...
 

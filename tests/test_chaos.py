@@ -19,6 +19,7 @@ import pytest
 from faults import FaultyEngine, fail_items
 
 from llamabench import opening, runner
+from llamabench.records import Standing
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 
@@ -53,6 +54,8 @@ class Silent:
 
     def begin(self, run: Run) -> None:
         self.begun.set()
+
+    def stand(self, standing: Standing) -> None: ...
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
         self.n_steps += 1

@@ -15,7 +15,7 @@ import pytest
 from llamabench import runner
 from llamabench.errors import LlamabenchError, ModelFileError
 from llamabench.hardware.gguf import read_model
-from llamabench.records import Request, Result
+from llamabench.records import Request, Result, Standing
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 
@@ -32,6 +32,8 @@ class Watcher:
     def begin(self, run: Run) -> None:
         self.begun.append(run.folder)
         self.script.answer = self.other_answer if "reference" in run.folder.name else self.own_answer
+
+    def stand(self, standing: Standing) -> None: ...
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
         pass
@@ -235,7 +237,7 @@ def test_a_model_is_no_better_than_itself(options: RunOptions, tmp_path: Path) -
         def begin(self, run: Run) -> None:
             assert isinstance(run, Run)
 
-        advance = note = lambda *_, **__: None
+        advance = stand = note = lambda *_, **__: None
 
     with runner.run(replace(options, limit=8, reference=options.model), Silent()) as stored:
         found = {one.metric.name: one.metric for one in stored.scores() if one.metric.group is None}

@@ -16,7 +16,7 @@ from rpc import Server
 from llamabench import opening, runner
 from llamabench.engine import recovery
 from llamabench.errors import ServerError
-from llamabench.records import Overrides, Plan
+from llamabench.records import Overrides, Plan, Standing
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 
@@ -76,6 +76,8 @@ class Progress:
     notes: list[str] = field(default_factory=list)
 
     def begin(self, run: Run) -> None: ...
+
+    def stand(self, standing: Standing) -> None: ...
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
         self.n_steps += 1
