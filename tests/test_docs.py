@@ -64,7 +64,7 @@ def test_the_quick_start_works_to_the_letter(tmp_path: Path, demo_model: Path) -
     for command in commands:
         done = run_here(command.replace("--time-budget 20m", "--time-budget 30s"), tmp_path)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    assert len(list(tmp_path.glob("llamabench-runs/*/score.html"))) == 3
+    assert len(list(tmp_path.glob("llamabench-runs/*/score.html"))) == 4
 
 
 def run_here(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
