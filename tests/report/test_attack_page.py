@@ -110,7 +110,7 @@ def test_a_run_without_any_attack_renders() -> None:
     )
     Page(page)
     assert "none has a verdict" in page
-    assert "never trained" in page
+    assert "is a toy" in page
     assert "No harmless twin was asked" in page
     assert "A guard" in page
 
