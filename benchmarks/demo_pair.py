@@ -23,12 +23,12 @@ from measuring import Target
 from memory import Watcher
 
 from llamabench import runner
+from llamabench.cli.demo import choose_attacks
 from llamabench.comparing import compare_runs
 from llamabench.data.demo_model import TRAINED_FOLDER
 from llamabench.records import Difference, SuiteComparison, Verdict
 from llamabench.runner import RunOptions
 from llamabench.suites import SUITES
-from llamabench.suites.redteam.suite import AttackOptions, RedTeam
 
 INTENDED: tuple[tuple[str, str, Verdict], ...] = (
     ("xstest", "unsafe_compliance", "improved"),
@@ -41,13 +41,9 @@ INTENDED: tuple[tuple[str, str, Verdict], ...] = (
 """Suite, metric, and what the alignment is to have done to it."""
 
 
-N_ATTACKS = 60
-"""As many as `llamabench demo` makes."""
-
-
 def compare_pair(models: Path, out: Path, *, limit: int | None) -> Sequence[SuiteComparison]:
     """Runs both models of a folder and compares them, suite by suite."""
-    attacks = RedTeam(AttackOptions(count=N_ATTACKS))
+    attacks = choose_attacks()
     options = RunOptions(
         models,
         tuple(f"{name}:starter" for name in SUITES),

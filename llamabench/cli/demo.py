@@ -16,6 +16,7 @@ from llamabench.cli.run import DEFAULT_OUT
 
 if TYPE_CHECKING:
     from llamabench.runner import RunOptions
+    from llamabench.suites.redteam.suite import RedTeam
 
 _NAMES = ("demo-base", "demo-aligned")
 _N_ATTACKS = 60
@@ -67,9 +68,8 @@ def _make_options(name: str, out: Path, *, limit: int | None, reference: Path | 
     from llamabench.data.models import find_model
     from llamabench.runner import RunOptions
     from llamabench.suites import SUITES
-    from llamabench.suites.redteam.suite import AttackOptions, RedTeam
 
-    found, attacks = find_model(name), RedTeam(AttackOptions(count=_N_ATTACKS))
+    found, attacks = find_model(name), choose_attacks()
     return RunOptions(
         found.path,
         tuple(f"{suite}:{STARTER}" for suite in SUITES),
@@ -81,6 +81,15 @@ def _make_options(name: str, out: Path, *, limit: int | None, reference: Path | 
         reference=reference,
         configured={attacks.NAME: attacks},
     )
+
+
+def choose_attacks() -> RedTeam:
+    """Attacks that are the same for every model: none that asks the model what works best on it."""
+    from llamabench.suites.redteam.suite import AttackOptions, RedTeam
+
+    known = RedTeam().techniques.values()
+    names = tuple(one.name for one in known if one.search is None and not one.is_costly)
+    return RedTeam(AttackOptions(count=_N_ATTACKS, techniques=names))
 
 
 def _compare(folders: Sequence[Path], *, as_json: bool) -> Path:

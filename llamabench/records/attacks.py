@@ -172,7 +172,7 @@ class RedTeamResults:
         judge: Title of the judge, None where none was asked.
         metrics: The scores.
         attacks: The attacks, in order; harmless twins among them.
-        is_demo: Whether the model is the untrained demo model.
+        is_demo: Whether the model is one of the demo models that come with llamabench, toys all of them.
     """
 
     run_id: str

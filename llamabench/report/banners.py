@@ -43,7 +43,7 @@ def raise_banners(info: RunInfo, suites: Sequence[SuiteState], *, is_finished: b
 
 
 def warn_demo(*, is_demo: bool) -> Banner | None:
-    """Say that a model is a toy, where that is so."""
+    """Say that a model is one of the toys that come with llamabench, where that is so."""
     text = (
         "This model is a toy that comes with llamabench: these numbers show what the program does, "
         "they say nothing about any real model."
