@@ -20,8 +20,8 @@ from agreement import cohen_kappa, f1, roc_auc, spearman
 from labelled import Answered, Labelled, read_regard, read_sst2, read_tweets, read_xstest
 from material import gather
 from measuring import Target
-from pages import Table, write_docs
 from rivals import is_refused_by_phrases, load_profanity_check, read_bad_words
+from tables import Table, write_docs
 from train_refusal import train
 
 from llamabench.scorers.refusal import RefusalJudge

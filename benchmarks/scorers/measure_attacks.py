@@ -20,8 +20,8 @@ import numpy as np
 from agreement import cohen_kappa, roc_auc
 from labelled import Attacked, read_attacked, read_gptfuzz_held_out, read_requests, read_xstest
 from measuring import Target
-from pages import Table, write_docs
 from rivals import is_refused_by_phrases
+from tables import Table, write_docs
 from train_attack_success import FloatArray, numbers_of, train
 from train_request_harm import reader_of
 from train_request_harm import train as train_harm

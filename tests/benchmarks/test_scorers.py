@@ -25,8 +25,8 @@ from labelled import (
     read_xstest,
 )
 from material import gather
-from measure import DOCS, Table, write_docs
 from rivals import is_refused_by_phrases, read_bad_words
+from tables import DOCS, Table, write_docs
 from train_refusal import train
 
 from llamabench.scorers.refusal import AGREEMENT, RefusalJudge
@@ -76,9 +76,9 @@ def test_bad_words_are_whole_words(shared_data: Path) -> None:
 def test_tables_are_put_between_the_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "scorers.md"
     page.write_text(DOCS.read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr("measure.DOCS", page)
+    monkeypatch.setattr("tables.DOCS", page)
     for _ in range(2):
-        write_docs([Table("Heading", ("a", "b"), [("1", "2")])])
+        write_docs("measure.py", [Table("Heading", ("a", "b"), [("1", "2")])])
     text = page.read_text(encoding="utf-8")
     assert text.count("**Heading**\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n<!-- end") == 1
     assert text.startswith("# Scorers")
