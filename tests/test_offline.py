@@ -95,6 +95,8 @@ ARGUMENTS: dict[str, list[str]] = {
     "model": ["demo"],
     "run": ["{run}"],
     "results": ["{attacks}"],
+    "base": ["{run}"],
+    "others": ["{other}"],
     "folder": ["runs"],
     "files": ["tests.toml"],
     "file": ["out.bundle"],
@@ -189,6 +191,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         ("data", "import", "pairs", "pairs.jsonl"),
         ("data", "export", "in.bundle"),
         ("run", "demo", "--suite", "xstest:starter", "--limit", "2", "--out", "runs", "--quiet"),
+        ("run", "demo", "--suite", "xstest:starter", "--limit", "2", "--exact", "--out", "others", "--quiet"),
         ("redteam", "demo", "--attack-count", "2", "--max-tokens", "4", "--out", "attacked", "--quiet"),
     ):
         done = there.call(*arguments)
@@ -210,7 +213,8 @@ def find_run(folder: Path) -> Path:
 
 @pytest.mark.parametrize("path", LOCAL, ids=" ".join)
 def test_a_command_on_local_files_opens_no_socket(path: tuple[str, ...], place: Place) -> None:
-    folders = {"run": find_run(place.folder / "runs"), "attacks": find_run(place.folder / "attacked")}
+    places = {"run": "runs", "other": "others", "attacks": "attacked"}
+    folders = {name: find_run(place.folder / folder) for name, folder in places.items()}
     arguments = []
     for parameter in LOCAL[path].params:
         if isinstance(parameter, click.Argument) and (parameter.required or parameter.name == "model"):

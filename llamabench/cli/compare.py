@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llamabench.cli.run import DEFAULT_OUT
+from llamabench.cli.screen import open_console, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +102,7 @@ def command(
 
 def _say(text: str, *, quiet: bool) -> None:
     if not quiet:
-        click.echo(text, err=True)
+        say(text, err=True)
 
 
 def _open(named: Sequence[Named], options: RunOptions, *, quiet: bool) -> list[Run]:
@@ -116,7 +117,7 @@ def _open(named: Sequence[Named], options: RunOptions, *, quiet: bool) -> list[R
     except KeyboardInterrupt:
         bar.close()
         if bar.saved:
-            click.echo(bar.saved, err=True)
+            say(bar.saved, err=True)
         raise
     except LlamabenchError as exc:
         raise (type(exc)(f"{exc}\n{bar.saved}") if bar.saved else exc) from exc
@@ -137,15 +138,14 @@ def show_comparisons(found: Sequence[Comparison], report: Path, markdown: Path |
     if markdown is not None:
         _write(write_markdown(view), markdown)
     if as_json:
-        click.echo(json.dumps({"comparisons": comparison_document(found), "report": str(report)}, indent=2))
+        say(json.dumps({"comparisons": comparison_document(found), "report": str(report)}, indent=2))
         return
-    from rich.console import Console
 
-    Console(soft_wrap=False).print(comparison_tables(view))
+    open_console().print(comparison_tables(view))
     for one in view.comparisons:
         for text in one.mismatches:
-            click.echo(f"! {text}")
-    click.echo(f"\nReport: {report}")
+            say(f"! {text}")
+    say(f"\nReport: {report}")
 
 
 def _write(text: str, path: Path) -> None:

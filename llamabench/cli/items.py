@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.cli.screen import open_console, say
+
 if TYPE_CHECKING:
     from llamabench.records import ItemRow
     from llamabench.results.store import Run
@@ -113,13 +115,12 @@ def _print(rows: Iterator[ItemRow], *, full: bool, as_json: bool) -> None:
 
     if as_json:
         for row in rows:
-            click.echo(json.dumps(item_document(row)))
+            say(json.dumps(item_document(row)))
         return
-    from rich.console import Console
 
-    console = Console(highlight=False)
+    console = open_console()
     n_shown = 0
     for row in rows:
         console.print(describe_item(row, 10**9 if full else _PROMPT_CHARS))
         n_shown += 1
-    click.echo(f"{n_shown:,} items" if n_shown != 1 else "1 item")
+    say(f"{n_shown:,} items" if n_shown != 1 else "1 item")
