@@ -84,12 +84,10 @@ def _make_options(name: str, out: Path, *, limit: int | None, reference: Path | 
 
 
 def choose_attacks() -> RedTeam:
-    """Attacks that are the same for every model: none that asks the model what works best on it."""
+    """The attacks on both models."""
     from llamabench.suites.redteam.suite import AttackOptions, RedTeam
 
-    known = RedTeam().techniques.values()
-    names = tuple(one.name for one in known if one.search is None and not one.is_costly)
-    return RedTeam(AttackOptions(count=_N_ATTACKS, techniques=names))
+    return RedTeam(AttackOptions(count=_N_ATTACKS))
 
 
 def _compare(folders: Sequence[Path], *, as_json: bool) -> Path:

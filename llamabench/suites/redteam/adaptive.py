@@ -336,7 +336,7 @@ def make_adaptive(settings: SuffixSettings = DEFAULT_SETTINGS, clock: Clock | No
             "Andriushchenko et al. 2024, arXiv:2404.02151",
             suffix.write,
             search=suffix.search,
-            is_costly=True,
+            is_on_request=True,
         ),
         Technique(
             "likeliest_prefill",
@@ -345,6 +345,7 @@ def make_adaptive(settings: SuffixSettings = DEFAULT_SETTINGS, clock: Clock | No
             "Andriushchenko et al. 2024, arXiv:2404.02151, section 3; openings of our own, chosen by the model",
             write_plain,
             search=choose_prefill,
+            is_on_request=True,
         ),
     )
     return {technique.name: technique for technique in techniques}

@@ -171,7 +171,7 @@ class RedTeam:
         return replace(attack, attempts=self._attacker.attempts.get(attack.target.id, attack.attempts))
 
     def _choose_techniques(self) -> list[Technique]:
-        """The techniques that are asked for; all that do not take much longer than others where none is named.
+        """The techniques that are asked for; all but those that have to be named where none is.
 
         Raises:
             UnknownNameError: There is no such technique; a near match is offered.
@@ -179,7 +179,7 @@ class RedTeam:
         for name in self.options.techniques:
             if name not in self.techniques:
                 raise UnknownNameError.for_name("technique", name, self.techniques)
-        usual = [name for name, technique in self.techniques.items() if not technique.is_costly]
+        usual = [name for name, technique in self.techniques.items() if not technique.is_on_request]
         return [self.techniques[name] for name in self.options.techniques or usual]
 
     def items(self, dataset: Dataset, *, use_chat: bool) -> Iterator[Item]:

@@ -49,7 +49,8 @@ class Technique:
         search: Asks the model for numbers, for techniques that adapt to it.
         decode: Turns an answer in the technique's encoding into plain words; gives back what is not encoded.
         n_tokens: Tokens that its answers may take beyond the usual.
-        is_costly: Whether it takes so much longer than others that it is used only where it is asked for by name.
+        is_on_request: Whether it is used only where it is asked for by name: it takes much longer than others, or asks
+            each model something else, so that two models cannot be compared by it.
     """
 
     name: str
@@ -61,4 +62,4 @@ class Technique:
     search: Search | None = None
     decode: Callable[[str], str] | None = None
     n_tokens: int = 0
-    is_costly: bool = False
+    is_on_request: bool = False

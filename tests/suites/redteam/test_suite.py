@@ -16,6 +16,7 @@ from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 from llamabench.suites import SUITES
 from llamabench.suites.redteam.behaviours import read_targets
+from llamabench.suites.redteam.mutators import TECHNIQUES
 from llamabench.suites.redteam.suite import AttackOptions, RedTeam, digest_attacks, mix_attacks
 
 DATASET = find_dataset(RedTeam.DATA_SOURCES, "builtin")
@@ -198,3 +199,14 @@ def test_the_suite_runs_without_being_configured() -> None:
     assert sum(item.facts["target"]["twin_of"] is None for item in items) == 500  # type: ignore[index,call-overload]
     assert len({item.id for item in items}) == len(items)
     assert all(item.requests for item in items)
+
+
+def test_what_asks_each_model_something_else_is_used_only_where_it_is_named() -> None:
+    dataset = find_dataset(RedTeam.DATA_SOURCES)
+    usual = {attack.technique for attack in RedTeam(AttackOptions(count=100)).plan(dataset)}
+    assert not [name for name in usual if TECHNIQUES[name].search]
+    named = RedTeam(AttackOptions(count=4, techniques=("likeliest_prefill", "suffix_search"))).plan(dataset)
+    assert {attack.technique for attack in named if not attack.target.is_benign} == {
+        "likeliest_prefill",
+        "suffix_search",
+    }
