@@ -243,7 +243,7 @@ def test_a_server_with_little_memory_is_planned_around(start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("spare_bytes", "words"),
-    [(400_000, "layers on devices cut from 4 to 2"), (3_000_000, "batches cut from")],
+    [(700_000, "layers on devices cut from 4 to"), (3_000_000, "batches cut from")],
     ids=["weights", "context"],
 )
 def test_a_server_that_has_less_than_it_says(start: Start, spare_bytes: int, words: str) -> None:
@@ -264,7 +264,8 @@ def test_a_server_whose_memory_ends_in_the_middle(start: Start) -> None:
         progress = Progress(2, server.starve)
         run = start(replace(PLAIN, rpc_servers=(server.address,), n_gpu_layers=4), progress)
     assert {"restarted"} <= set(kinds(run)) <= {"restarted", "shrunk", "waited", "moved"}
-    assert run.info.plan.n_gpu_layers < 4
+    # what is asked of the server is less: layers, or tokens at once, whichever ran out
+    assert run.info.plan.n_gpu_layers < 4 or run.info.plan.scoring.n_batch < alone.info.plan.scoring.n_batch
     assert largest_difference(alone, run) <= 0.01
 
 
