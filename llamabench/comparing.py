@@ -16,7 +16,7 @@ from llamabench.measures import Measure
 from llamabench.records import Comparison, Difference, RunInfo, Score, Side
 from llamabench.results.alikeness import describe_mismatch, find_mismatches
 from llamabench.results.compare import PairedRows, compare_suite, give_verdicts
-from llamabench.results.store import Run, holds_run
+from llamabench.results.store import Run, holds_run, open_finished
 from llamabench.runner import RunOptions, run
 from llamabench.suite_runs import Progress
 from llamabench.suites import SUITES
@@ -59,7 +59,7 @@ def open_runs(named: Sequence[Named], options: RunOptions, progress: Progress) -
     """
     with contextlib.ExitStack() as opened:
         folders = {number: one.path for number, one in enumerate(named) if holds_run(one.path)}
-        runs = {number: opened.enter_context(_open_finished(path)) for number, path in folders.items()}
+        runs = {number: opened.enter_context(open_finished(path)) for number, path in folders.items()}
         for number, one in enumerate(named):
             if number in runs:
                 continue
@@ -71,14 +71,6 @@ def open_runs(named: Sequence[Named], options: RunOptions, progress: Progress) -
             runs[number] = opened.enter_context(_find_finished(mine, is_same) or run(mine, progress))
         opened.pop_all()
     return [runs[number] for number in range(len(named))]
-
-
-def _open_finished(folder: Path) -> Run:
-    found = Run(folder)
-    if found.is_finished:
-        return found
-    found.close()
-    raise LlamabenchError(f"The run in {folder} is not finished. Go on with it by its own command first.")
 
 
 def _settle(options: RunOptions, like: RunInfo) -> RunOptions:

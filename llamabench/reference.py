@@ -11,7 +11,7 @@ from pathlib import Path
 from llamabench.errors import LlamabenchError, StoreError
 from llamabench.hardware.gguf import read_model
 from llamabench.records import ItemRow, ReferenceFacts, RunInfo, SuiteChoice
-from llamabench.results.store import Run, holds_run
+from llamabench.results.store import Run, holds_run, open_finished
 
 _N_NAMED = 3
 
@@ -29,7 +29,7 @@ def read_fingerprint(reference: Path) -> str:
     """
     if not holds_run(reference):
         return read_model(reference).fingerprint
-    with _open_finished(reference) as run:
+    with open_finished(reference, "reference run") as run:
         return run.info.model.fingerprint
 
 
@@ -49,16 +49,8 @@ def find_reference(reference: Path, out: Path, info: RunInfo, choices: Sequence[
         LlamabenchError: The run that is named is not finished.
     """
     if holds_run(reference):
-        return _open_finished(reference)
+        return open_finished(reference, "reference run")
     return _find_finished(out, read_model(reference).fingerprint, info, choices)
-
-
-def _open_finished(folder: Path) -> Run:
-    found = Run(folder)
-    if found.is_finished:
-        return found
-    found.close()
-    raise LlamabenchError(f"The reference run {folder} is not finished. Go on with it by its own command first.")
 
 
 def _find_finished(out: Path, fingerprint: str, info: RunInfo, choices: Sequence[SuiteChoice]) -> Run | None:

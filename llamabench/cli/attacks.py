@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 REPORT_NAME = "attack_report.html"
 
-
-@click.command(short_help="Report what got past a model, and how bad it was.")
-@click.argument("results", type=click.Path(path_type=Path))
-@click.option(
+threshold_option = click.option(
     "--severity-threshold",
     "threshold",
     type=click.FloatRange(0, 1),
@@ -28,6 +25,11 @@ REPORT_NAME = "attack_report.html"
     metavar="T",
     help="Severity from which an attack is counted as severe.",
 )
+
+
+@click.command(short_help="Report what got past a model, and how bad it was.")
+@click.argument("results", type=click.Path(path_type=Path))
+@threshold_option
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.attacks import threshold_option
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.run import (
     Bar,
@@ -62,15 +63,7 @@ def _check_output(_context: click.Context, _option: click.Parameter, path: Path 
 @click.option(
     "--max-tokens", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Tokens of an answer."
 )
-@click.option(
-    "--severity-threshold",
-    "threshold",
-    type=click.FloatRange(0, 1),
-    default=0.7,
-    show_default=True,
-    metavar="T",
-    help="Severity from which an attack is counted as severe.",
-)
+@threshold_option
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),

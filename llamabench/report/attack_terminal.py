@@ -35,7 +35,7 @@ def attack_tables(view: AttacksView) -> Group:
 def _rates(view: AttacksView) -> Table:
     from rich.text import Text
 
-    table = _make_table("rate", "value", "95 % interval", "attacks")
+    table = make_table("rate", "value", "95 % interval", "attacks")
     rates = [("Attack success", view.success), (f"Severity {view.threshold} or more", view.severe)]
     if view.over_refusal is not None:
         rates.append(("Over-refusal", view.over_refusal))
@@ -62,7 +62,7 @@ def _worst(severe: AttackList) -> Table | None:
 
     if not severe.attacks:
         return None
-    table = _make_table("severity", left=("technique and category", "asks for"))
+    table = make_table("severity", left=("technique and category", "asks for"))
     for attack in severe.attacks[:_N_ATTACKS]:
         cells = (attack.severity or "", f"{attack.technique} \u00b7 {attack.category}", attack.request)
         table.add_row(*(Text(show_hidden(cell)) for cell in cells))
@@ -72,7 +72,7 @@ def _worst(severe: AttackList) -> Table | None:
 def _differences(comparison: ComparisonView) -> Table:
     from rich.text import Text
 
-    table = _make_table("rate", "here", "there", "difference", "p")
+    table = make_table("rate", "here", "there", "difference", "p")
     for row in comparison.rows[:_N_DIFFERENCES]:
         difference = f"{row.difference} {row.interval or ''}".rstrip()
         cells = (row.label, row.mine, row.other, difference, row.p)
@@ -82,7 +82,8 @@ def _differences(comparison: ComparisonView) -> Table:
     return table
 
 
-def _make_table(first: str, *numbers: str, left: Iterable[str] = ()) -> Table:
+def make_table(first: str, *numbers: str, left: Iterable[str] = ()) -> Table:
+    """Make a table whose first column is text, then columns of numbers, then more text."""
     from rich import box
     from rich.table import Table
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from llamabench.records import Metric, RedTeamResults
+from llamabench.report.attack_terminal import make_table
 from llamabench.report.format import NBSP, format_count, format_interval, format_score, format_things, show_hidden
 from llamabench.report.words import find_words
 
@@ -89,7 +90,7 @@ def _state(results: RedTeamResults) -> str:
 
 
 def _scores(results: RedTeamResults, threshold: float) -> Table:
-    table = _make_table("score", "value", "95 % interval", "of")
+    table = make_table("score", "value", "95 % interval", "of")
     whole = {metric.name: metric for metric in results.metrics if metric.group is None}
     _add_scores(table, (whole[name] for name in _MAIN[:2] if name in whole))
     severe = count_severe(results, threshold)
@@ -113,22 +114,11 @@ def _interval(metric: Metric) -> str:
 
 
 def _worst(title: str, ranked: Sequence[tuple[Metric, Metric | None]]) -> Table:
-    table = _make_table(title, "success", "95 % interval", "severity", "of")
+    table = make_table(title, "success", "95 % interval", "severity", "of")
     for rate, severity in ranked:
         assert rate.group is not None
         assert rate.value is not None
         mean = "" if severity is None or severity.value is None else format_score(severity.value, "number")
         name = show_hidden(rate.group.removeprefix(_TECHNIQUE))
         table.add_row(name, format_score(rate.value, "share"), _interval(rate), mean, format_count(rate.n))
-    return table
-
-
-def _make_table(first: str, *others: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from llamabench.errors import StoreError
+from llamabench.errors import LlamabenchError, StoreError
 from llamabench.records import Audit, ItemRow, Metric, OutcomeKind, RunInfo, Score, Speed
 from llamabench.results import codec
 from llamabench.results.file import FILE_NAME, holds_run, migrate, say_reason
@@ -25,7 +25,7 @@ from llamabench.results.judges import Judges
 from llamabench.results.lock import FolderLock
 from llamabench.results.rows import read_row, row_values, storable
 
-__all__ = ["FILE_NAME", "Event", "Run", "holds_run", "now"]
+__all__ = ["FILE_NAME", "Event", "Run", "holds_run", "now", "open_finished"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +268,24 @@ class Run(Judges):
     def timings(self) -> dict[str, float]:
         """Seconds spent per suite."""
         return dict(self._select("SELECT suite, SUM(seconds) FROM timing GROUP BY suite"))
+
+
+def open_finished(folder: Path, what: str = "run in") -> Run:
+    """Opens a finished run.
+
+    Args:
+        folder: The run's own folder.
+        what: What to call it, before its folder, where it is not finished.
+
+    Raises:
+        StoreError: There is no run in the folder, or it cannot be read.
+        LlamabenchError: The run is not finished.
+    """
+    found = Run(folder)
+    if found.is_finished:
+        return found
+    found.close()
+    raise LlamabenchError(f"The {what} {folder} is not finished. Go on with it by its own command first.")
 
 
 def _create_file(folder: Path, info: RunInfo) -> None:
