@@ -18,7 +18,7 @@ FLOORS: tuple[set[str], ...] = (
     {"__init__", "__main__"},
     {"cli"},
     {"evaluating"},
-    {"comparing"},
+    {"comparing", "readers"},
     {"attacking", "judging", "outlook", "rating", "report", "runner"},
     {"auditing", "demand", "diverging", "opening", "suite_runs"},
     {"budget"},

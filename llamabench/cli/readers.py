@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from llamabench.evaluating import Reader
     from llamabench.raters import Rater
+    from llamabench.readers import Reader
     from llamabench.records import Overrides
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -53,8 +53,8 @@ def toxicity_options(command: _F) -> _F:
 
 
 def _make_rater_reader(rater: Rater, options: str, suites: Sequence[str]) -> Reader:
-    from llamabench.evaluating import Reader
     from llamabench.rating import rate_run
+    from llamabench.readers import Reader
 
     return Reader(options, lambda folder, progress: rate_run(folder, rater, progress, suites=suites))
 
@@ -106,9 +106,9 @@ class ToxicityChoice:
         Raises:
             LlamabenchError: One has nothing to say about any of the suites, or cannot be opened.
         """
-        from llamabench.evaluating import find_judge_options, make_judge_reader, name_suites
         from llamabench.raters import open_rater
         from llamabench.rating import check_rated
+        from llamabench.readers import find_judge_options, make_judge_reader, name_suites
 
         if self.judge is not None:
             options = find_judge_options(

@@ -110,7 +110,7 @@ def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any)
 
 def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
     from llamabench.data.models import find_model
-    from llamabench.evaluating import find_run_judge
+    from llamabench.readers import find_run_judge
     from llamabench.suites.redteam.suite import AttackOptions
 
     attacks = AttackOptions(**{name: given.pop(name) for name in AttackOptions.__dataclass_fields__})

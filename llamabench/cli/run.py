@@ -19,7 +19,7 @@ from llamabench.errors import LlamabenchError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from llamabench.evaluating import Reader
+    from llamabench.readers import Reader
     from llamabench.records import JudgeFacts, RaterFacts, Standing
     from llamabench.results.store import Run
     from llamabench.runner import RunOptions
@@ -199,7 +199,7 @@ def _find_readers(
     options: RunOptions, toxicity: ToxicityChoice, *, judge: str | None, judge_format: str | None
 ) -> list[Reader]:
     """Looks up who is to read the answers, and refuses who could say nothing, before anything is run."""
-    from llamabench.evaluating import find_run_judge
+    from llamabench.readers import find_run_judge
     from llamabench.records import Overrides
 
     readers = find_run_judge(options, judge, judge_format)

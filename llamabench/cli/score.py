@@ -76,7 +76,7 @@ def command(
     from llamabench.cli.run import Bar, work_and_show
     from llamabench.cli.show import show_run
     from llamabench.data.models import find_model
-    from llamabench.evaluating import find_judge_options, make_judge_reader, read_answers
+    from llamabench.readers import find_judge_options, make_judge_reader, read_answers
     from llamabench.results.store import Run
 
     toxicity, overrides = ToxicityChoice.take(decided), read_overrides(decided)
