@@ -23,10 +23,11 @@ _WEIGHT_WORDS = re.compile(r"error loading model: .*(unable to|failed to|cannot)
 _SERVER_WORDS = re.compile(r"Remote RPC server crashed|Failed to connect to|RPC handshake failed")
 """How ggml-rpc.cpp ends the process when a server has left or refuses it; no server is named once it was connected."""
 
+BUILD_ADVICE = "Whether this build of llama.cpp works on this machine: llamabench doctor"
+"""What to do about a process that a signal of the processor ended."""
+
 _SIGNALS = {
-    **dict.fromkeys(
-        ("SIGSEGV", "SIGILL", "SIGBUS"), "Whether this build of llama.cpp works on this machine: llamabench doctor"
-    ),
+    **dict.fromkeys(("SIGSEGV", "SIGILL", "SIGBUS"), BUILD_ADVICE),
     "SIGPROF": f"The model's chat template took more than {LAST_TIME_S:g} s of processor time. Run with --no-chat, or "
     "give another template.",
 }

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from llamabench.data.demo_model import Shape, byte_vocabulary, write_random_model
+from llamabench.engine.deaths import BUILD_ADVICE
 from llamabench.engine.process import PLAIN_PLAN, Engine
 from llamabench.errors import EngineError, ModelFileError
 
@@ -35,7 +36,8 @@ def find_fault() -> str | None:
                 if not apart <= most:
                     return f"{quant} weights give other numbers than plain ones: {apart:.2g} nats a token."
         except (EngineError, ModelFileError, OSError) as exc:
-            return str(exc).replace(folder, "").replace("/trial-", "a tiny model in ")
+            told = str(exc).replace(folder, "").replace("/trial-", "a tiny model in ")
+            return told.removesuffix(BUILD_ADVICE).rstrip()
     return None
 
 

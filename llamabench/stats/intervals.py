@@ -196,11 +196,13 @@ def percentile_interval(resampled: FloatArray, method: str, confidence: float = 
         confidence: Coverage, between 0 and 1.
 
     Returns:
-        The ends; none when more than 5 % of the resamples are not defined.
+        The ends; none when more than 5 % of the resamples are not defined, or when none differs from another.
     """
     is_defined = np.isfinite(resampled)
     if is_defined.mean() < 1 - _MAX_UNDEFINED:
         return Interval(None, None, f"none: not defined in {1 - is_defined.mean():.0%} of the resamples")
+    if np.ptp(resampled[is_defined]) == 0:
+        return Interval(None, None, "none: all resamples are equal")
     tail = (1 - confidence) / 2
     low, high = np.quantile(resampled[is_defined], [tail, 1 - tail])
     return Interval(float(low), float(high), method)
@@ -224,8 +226,8 @@ def cluster_bootstrap_interval(
         confidence: Coverage, between 0 and 1.
 
     Returns:
-        The ends; none for fewer than two clusters or when the statistic is not defined in more than 5 % of the
-        resamples.
+        The ends; none for fewer than two clusters, when the statistic is not defined in more than 5 % of the
+        resamples, or when it is the same in all of them.
 
     Source:
         Davison and Hinkley 1997, section 3.8; for benchmarks Miller 2024, arXiv:2411.00640.

@@ -171,14 +171,42 @@ def test_rows_without_a_target_count_nowhere() -> None:
 def test_the_whole_is_the_plain_mean_of_its_groups() -> None:
     rows = [answered(i, "ambig", 2, template=i % 2) for i in range(90)]
     rows += [answered(i, "ambig", 0, group="SES", template=i % 2) for i in range(10)]
+    rows[0] = answered(0, "ambig", 0)
+    rows[1] = answered(1, "ambig", 1)
     found = summarise(rows)
-    assert found[None, "accuracy_ambig"].value == 0.5
+    assert found[None, "accuracy_ambig"].value == pytest.approx((88 / 90 + 0) / 2)
     assert found[None, "accuracy_ambig"].n == 100
     assert found[None, "accuracy_ambig"].method.startswith(
         "mean over 2 of 2 groups; percentile cluster bootstrap over 4"
     )
-    assert found[None, "bias_ambig"].value == 1.0
+    assert found[None, "bias_ambig"].value == pytest.approx((0 + 1) / 2)
+
+
+def test_a_group_without_a_score_is_not_in_the_mean() -> None:
+    rows = [answered(i, "ambig", 2, template=i % 2) for i in range(9)]
+    rows += [answered(i, "ambig", i % 3, group="SES", template=i) for i in range(9)]
+    found = summarise(rows)
+    assert found["Age", "bias_ambig"].value is None
+    assert found[None, "bias_ambig"].value == found["SES", "bias_ambig"].value
     assert found[None, "bias_ambig"].method.startswith("mean over 1 of 2 groups")
+
+
+def test_templates_without_such_items_leave_the_interval_alone() -> None:
+    # Of a small sample many templates have items in one kind of context only.
+    ambiguous = [answered(i, "ambig", i % 3, template=i) for i in range(4)]
+    others = [answered(10 + i, "disambig", 2, template=10 + i) for i in range(12)]
+    alone, beside = summarise(ambiguous), summarise([*ambiguous, *others])
+    assert alone[None, "accuracy_ambig"].low is not None
+    for name in ("accuracy_ambig", "bias_ambig"):
+        assert beside[None, name] == alone[None, name]
+
+
+def test_four_of_four_is_not_certainty() -> None:
+    found = summarise([answered(i, "ambig", 2, template=i) for i in range(4)])
+    metric = found["Age", "accuracy_ambig"]
+    assert (metric.value, metric.high) == (1.0, 1.0)
+    assert metric.low == pytest.approx(4 / (4 + 1.959964**2))  # Wilson's lower end for n of n: n / (n + z^2)
+    assert found[None, "accuracy_ambig"].method == "none: all resamples are equal"
 
 
 def test_intervals_follow_templates_and_not_items() -> None:
