@@ -14,6 +14,7 @@ from llamabench.report.items import Pair
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 HOW_TO_READ = (
     "Brackets are 95 % intervals of the change, from pairs of items, whole templates at a time. Verdicts are corrected "
@@ -112,7 +113,7 @@ def comparison_tables(view: CompareView) -> Group:
         groups = [row for row in (*one.areas.regressed, *one.areas.improved) if row.group is not None]
         if groups:
             parts += [_rows_table("in categories", groups), ""]
-        parts += [_list("Not measurable here", one.areas.not_compared), ""] if one.areas.not_compared else []
+        parts += [_by_reason("Not measurable here", one.areas.not_compared), ""] if one.areas.not_compared else []
         parts += [_list("Distributions", one.divergence), ""] if one.divergence else []
         parts += [Text(show_hidden(one.no_divergence), style="dim"), ""] if one.no_divergence else []
     return Group(*parts, _costs_table(view.costs))
@@ -166,6 +167,20 @@ def _list(title: str, pairs: Sequence[Pair]) -> Table:
     for pair in pairs:
         table.add_row(Text(show_hidden(pair.name), style="dim"), Text(show_hidden(pair.value)))
     return table
+
+
+def _by_reason(title: str, pairs: Sequence[Pair]) -> Text:
+    """A line for each reason, with all that it holds for: there may be dozens of scores and few reasons."""
+    from rich.text import Text
+
+    names: dict[str, list[str]] = {}
+    for pair in pairs:
+        names.setdefault(pair.value, []).append(pair.name)
+    text = Text(title, style="bold")
+    for reason, those in names.items():
+        text.append(f"\n  {show_hidden(reason)}: ", style="not bold")
+        text.append(show_hidden("; ".join(those)), style="not bold dim")
+    return text
 
 
 def _costs_table(view: CostsView) -> Table:
