@@ -42,6 +42,8 @@ class Settings:
         resume: True insists on an unfinished run, False on a new one, None takes what there is.
         use_chat: Whether conversations go through the chat template; None when the model has one.
         chat_template: Jinja2 text to use instead of the model's own chat template.
+        system_prompt: System message of conversations that have none of their own; None for what models.toml says,
+            empty for none.
         is_exact: Whether sequences are scored one at a time, sharing nothing: slow.
         winners_only: Whether, of long answers, no more is scored than shows which is the likeliest.
         n_audited: Items of each suite that are scored again one at a time, to compare; 0 for none.
@@ -57,6 +59,7 @@ class Settings:
     resume: bool | None = None
     use_chat: bool | None = None
     chat_template: str | None = None
+    system_prompt: str | None = None
     is_exact: bool = False
     winners_only: bool = False
     n_audited: int = 0
@@ -209,6 +212,7 @@ def evaluate(
         resume=more.resume,
         use_chat=more.use_chat,
         chat_template=more.chat_template or found.chat_template,
+        system_prompt=found.choose_system_prompt(more.system_prompt),
         is_demo=found.is_demo,
         is_exact=more.is_exact,
         winners_only=more.winners_only,
@@ -281,7 +285,7 @@ def find_named(name: str) -> comparing.Named:
     if holds_run(Path(name)):
         return comparing.Named(Path(name))
     found = find_model(name)
-    return comparing.Named(found.path, found.chat_template, found.is_demo)
+    return comparing.Named(found.path, found.chat_template, found.is_demo, found.system_prompt)
 
 
 def find_reference(name: str, model: FoundModel) -> Path:

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.attacks import threshold_option
+from llamabench.cli.conversing import chat_option, chat_template_option, read_template, system_prompt_option
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.run import (
     Bar,
-    chat_option,
-    chat_template_option,
     judge_format_option,
     judge_option,
     out_option,
     precision_option,
     quiet_option,
-    read_template,
     resume_option,
     run_and_read,
     time_budget_option,
@@ -81,6 +79,7 @@ def _check_output(_context: click.Context, _option: click.Parameter, path: Path 
 @resume_option
 @chat_option
 @chat_template_option
+@system_prompt_option
 @time_budget_option
 @precision_option
 @judge_option
@@ -145,6 +144,7 @@ def _find_attacker(name: str, options: RunOptions, attacks: AttackOptions, *, n_
         use_chat=options.use_chat,
         chat_template=options.chat_template,
         attacker_template=found.chat_template,
+        system_prompt=options.system_prompt,
         watchdog_s=options.watchdog_s,
         overrides=options.overrides,
     )
@@ -182,6 +182,7 @@ def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> 
         resume=given.pop("resume"),
         use_chat=given.pop("chat"),
         chat_template=found.chat_template if template is None else read_template(template),
+        system_prompt=found.choose_system_prompt(given.pop("system_prompt")),
         is_demo=found.is_demo,
         watchdog_s=given.pop("watchdog_s"),
         overrides=read_overrides(given),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.conversing import chat_option, chat_template_option, read_template, system_prompt_option
 from llamabench.cli.planning import plan_options, read_duration, read_overrides
 from llamabench.cli.readers import ToxicityChoice, toxicity_options
 from llamabench.cli.screen import say
@@ -37,14 +38,6 @@ out_option = click.option(
 )
 resume_option = click.option(
     "--resume/--no-resume", default=None, help="Insist on going on, or on a new run. [go on if there is one]"
-)
-chat_option = click.option(
-    "--chat/--no-chat", default=None, help="Put conversations through the chat template. [if there is one]"
-)
-chat_template_option = click.option(
-    "--chat-template",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Jinja2 file to use instead of the model's own chat template.",
 )
 time_budget_option = click.option(
     "--time-budget",
@@ -99,6 +92,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on the er
 @resume_option
 @chat_option
 @chat_template_option
+@system_prompt_option
 @click.option("--exact", "is_exact", is_flag=True, help="Score one sequence at a time, sharing nothing: slow.")
 @click.option(
     "--winners-only",
@@ -140,6 +134,7 @@ def command(
     resume: bool | None,
     chat: bool | None,
     chat_template: Path | None,
+    system_prompt: str | None,
     is_exact: bool,
     winners_only: bool,
     n_audited: int | None,
@@ -181,6 +176,7 @@ def command(
         resume=resume,
         use_chat=chat,
         chat_template=found.chat_template if chat_template is None else read_template(chat_template),
+        system_prompt=found.choose_system_prompt(system_prompt),
         is_demo=found.is_demo,
         is_exact=is_exact,
         winners_only=winners_only,
@@ -208,18 +204,6 @@ def _find_readers(
     names = [suite.partition(":")[0] for suite in options.suites]
     more = toxicity.find_readers(names, suites=(), watchdog_s=options.watchdog_s, overrides=Overrides())
     return [*readers, *more]
-
-
-def read_template(path: Path) -> str:
-    """The text of a chat template.
-
-    Raises:
-        LlamabenchError: It cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise LlamabenchError(f"The chat template {path} cannot be read: {exc}.") from exc
 
 
 class Bar:

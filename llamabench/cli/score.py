@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.conversing import read_template
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.readers import ToxicityChoice, toxicity_options
 from llamabench.cli.verifying import verify_model, verify_option
@@ -103,6 +104,4 @@ def command(
 
 def _use_template(options: JudgeOptions, path: Path | None) -> JudgeOptions:
     """Takes a template that is named in place of the one that comes with the model's name."""
-    from llamabench.cli.run import read_template
-
     return options if path is None else replace(options, chat_template=read_template(path))
