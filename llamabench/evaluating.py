@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from llamabench import comparing, runner, suite_runs
-from llamabench.data.models import FoundModel, find_model
-from llamabench.errors import StoreError, UnknownNameError
+from llamabench.data.models import FoundModel, find_model, locate_models
+from llamabench.errors import LlamabenchError, StoreError, UnknownNameError
 from llamabench.hardware.planner import NO_OVERRIDES
+from llamabench.hardware.verifying import match_expected, parse_expected, verify_files
 from llamabench.readers import Progress, Reader, find_run_judge, read_answers
 from llamabench.records import (
     Budget,
@@ -168,6 +169,7 @@ def evaluate(
     seed: int = 0,
     out: str | Path = "llamabench-runs",
     judge: str | Path | None = None,
+    verify: str | Sequence[str] = (),
     settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -184,6 +186,8 @@ def evaluate(
         seed: Seed of every random choice, 0 or larger.
         out: Folder that receives the run's own folder.
         judge: Model that reads what was written once the run is finished, as `model` is named; None for none.
+        verify: Digests that the files of models must have, or nothing is opened: `sha256:HEX` for the model, one for
+            each part of a split one, and `NAME=sha256:HEX` for a judge or reference of that name.
         settings: What is seldom decided; None for the defaults.
         progress: Told how it goes; None for nobody.
 
@@ -201,6 +205,9 @@ def evaluate(
     """
     more = settings or Settings()
     found = find_model(str(model))
+    compared = None if more.reference is None else find_reference(str(more.reference), found)
+    models = locate_models(str(model), None if judge is None else str(judge))
+    _verify(models | ({} if compared is None else {str(more.reference): compared}), verify)
     options = runner.RunOptions(
         model=found.path,
         suites=tuple(suites) or tuple(SUITES),
@@ -217,7 +224,7 @@ def evaluate(
         is_exact=more.is_exact,
         winners_only=more.winners_only,
         n_audited=more.n_audited,
-        reference=None if more.reference is None else find_reference(str(more.reference), found),
+        reference=compared,
         is_benched=more.is_benched,
         watchdog_s=more.watchdog_s,
         overrides=more.overrides,
@@ -228,6 +235,20 @@ def evaluate(
     run = run_and_read(options, readers, progress or _Silence())
     run.close()
     return Evaluation(run.folder)
+
+
+def _verify(models: Mapping[str, Path], texts: str | Sequence[str]) -> None:
+    """Compares models' files with the digests that a person gave."""
+    expected = []
+    for text in [texts] if isinstance(texts, str) else texts:
+        one = parse_expected(text)
+        if one is None:
+            raise LlamabenchError(
+                f"{text!r} is no digest to verify: write sha256: and 64 hexadecimal digits, or MODEL= before that."
+            )
+        expected.append(one)
+    for path, digests in match_expected(models, expected):
+        verify_files(path, digests, advance=lambda n_bytes: None)
 
 
 def run_and_read(options: runner.RunOptions, readers: Sequence[Reader], progress: Progress) -> Run:

@@ -27,7 +27,7 @@ from llamabench.cli.run import (
     work_and_show,
 )
 from llamabench.cli.screen import open_console, say
-from llamabench.cli.verifying import verify_model, verify_option
+from llamabench.cli.verifying import verify_models, verify_option
 
 if TYPE_CHECKING:
     from llamabench.attacking import AttackerOptions
@@ -108,7 +108,7 @@ def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any)
 
 
 def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
-    from llamabench.data.models import find_model
+    from llamabench.data.models import locate_models
     from llamabench.readers import find_run_judge
     from llamabench.suites.redteam.suite import AttackOptions
 
@@ -116,7 +116,7 @@ def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
     threshold, output, quiet = (given.pop(name) for name in ("threshold", "output", "quiet"))
     judge, judge_format = given.pop("judge"), given.pop("judge_format")
     attacker, n_rounds = given.pop("attacker"), given.pop("attacker_rounds")
-    verify_model(find_model(model).path, given.pop("digests"), quiet=quiet)
+    verify_models(locate_models(model, judge, attacker), given.pop("expected"), quiet=quiet)
     options = _make_options(model, attacks, given)
     readers = find_run_judge(options, judge, judge_format)
     written = None if attacker is None else _find_attacker(attacker, options, attacks, n_rounds=n_rounds)

@@ -14,12 +14,13 @@ from llamabench.cli.conversing import chat_option, chat_template_option, read_te
 from llamabench.cli.planning import plan_options, read_duration, read_overrides
 from llamabench.cli.readers import ToxicityChoice, toxicity_options
 from llamabench.cli.screen import say
-from llamabench.cli.verifying import verify_model, verify_option
+from llamabench.cli.verifying import verify_models, verify_option
 from llamabench.errors import LlamabenchError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from llamabench.hardware.verifying import Expected
     from llamabench.readers import Reader
     from llamabench.records import JudgeFacts, RaterFacts, Standing
     from llamabench.results.store import Run
@@ -145,7 +146,7 @@ def command(
     judge_format: str | None,
     is_benched: bool,
     watchdog_s: float | None,
-    digests: tuple[str, ...],
+    expected: tuple[Expected, ...],
     as_json: bool,
     quiet: bool,
     **decided: Any,
@@ -156,7 +157,7 @@ def command(
 
     Example: llamabench run model.gguf --suite bbq --limit 500
     """
-    from llamabench.data.models import find_model
+    from llamabench.data.models import find_model, locate_models
     from llamabench.evaluating import find_reference
     from llamabench.records import Budget
     from llamabench.runner import RunOptions
@@ -164,7 +165,9 @@ def command(
 
     toxicity = ToxicityChoice.take(decided)
     found = find_model(model)
-    verify_model(found.path, digests, quiet=quiet)
+    compared = None if reference is None else find_reference(reference, found)
+    models = locate_models(model, judge, toxicity.judge) | ({} if compared is None else {str(reference): compared})
+    verify_models(models, expected, quiet=quiet)
     options = RunOptions(
         model=found.path,
         suites=suites or tuple(SUITES),
@@ -181,7 +184,7 @@ def command(
         is_exact=is_exact,
         winners_only=winners_only,
         n_audited=n_audited or 0,
-        reference=None if reference is None else find_reference(reference, found),
+        reference=compared,
         is_benched=is_benched,
         watchdog_s=watchdog_s,
         overrides=read_overrides(decided),

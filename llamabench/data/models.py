@@ -116,6 +116,15 @@ def find_model(name: str) -> FoundModel:
     raise UnknownNameError.for_name("model", name, known)
 
 
+def locate_models(*names: str | None) -> dict[str, Path]:
+    """The files of models by the names that a person means them by; None is left out.
+
+    Raises:
+        LlamabenchError: As `find_model`.
+    """
+    return {name: find_model(name).path for name in names if name is not None}
+
+
 def _expand(text: str) -> Path | None:
     """The path that a text means, None for no text."""
     try:
