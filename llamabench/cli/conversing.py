@@ -8,16 +8,6 @@ import click
 
 from llamabench.errors import LlamabenchError
 
-
-def _read_prompt(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
-    if text is None or not text.startswith("@"):
-        return text
-    try:
-        return Path(text[1:]).read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, ValueError) as exc:
-        raise click.BadParameter(f"{text[1:]} cannot be read: {exc}.") from exc
-
-
 chat_option = click.option(
     "--chat/--no-chat", default=None, help="Put conversations through the chat template. [if there is one]"
 )
@@ -28,7 +18,6 @@ chat_template_option = click.option(
 )
 system_prompt_option = click.option(
     "--system-prompt",
-    callback=_read_prompt,
     metavar="TEXT|@FILE",
     help="System message of conversations that have none of their own; '' for none. [what models.toml says]",
 )
@@ -40,7 +29,22 @@ def read_template(path: Path) -> str:
     Raises:
         LlamabenchError: It cannot be read.
     """
+    return _read(path, "chat template")
+
+
+def read_system_prompt(text: str | None) -> str | None:
+    """The system prompt that `--system-prompt` means, None where it is not given.
+
+    Raises:
+        LlamabenchError: Its file cannot be read.
+    """
+    if text is None or not text.startswith("@"):
+        return text
+    return _read(Path(text[1:]), "system prompt").rstrip("\n")
+
+
+def _read(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise LlamabenchError(f"The chat template {path} cannot be read: {exc}.") from exc
+    except (OSError, ValueError) as exc:
+        raise LlamabenchError(f"The {what} {path} cannot be read: {exc}.") from exc

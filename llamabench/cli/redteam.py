@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.attacks import threshold_option
-from llamabench.cli.conversing import chat_option, chat_template_option, read_template, system_prompt_option
+from llamabench.cli.conversing import (
+    chat_option,
+    chat_template_option,
+    read_system_prompt,
+    read_template,
+    system_prompt_option,
+)
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.run import (
     Bar,
@@ -182,7 +188,7 @@ def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> 
         resume=given.pop("resume"),
         use_chat=given.pop("chat"),
         chat_template=found.chat_template if template is None else read_template(template),
-        system_prompt=found.choose_system_prompt(given.pop("system_prompt")),
+        system_prompt=found.choose_system_prompt(read_system_prompt(given.pop("system_prompt"))),
         is_demo=found.is_demo,
         watchdog_s=given.pop("watchdog_s"),
         overrides=read_overrides(given),

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llamabench.cli.conversing import chat_option, chat_template_option, read_template, system_prompt_option
+from llamabench.cli.conversing import (
+    chat_option,
+    chat_template_option,
+    read_system_prompt,
+    read_template,
+    system_prompt_option,
+)
 from llamabench.cli.planning import plan_options, read_duration, read_overrides
 from llamabench.cli.readers import ToxicityChoice, toxicity_options
 from llamabench.cli.screen import say
@@ -179,7 +185,7 @@ def command(
         resume=resume,
         use_chat=chat,
         chat_template=found.chat_template if chat_template is None else read_template(chat_template),
-        system_prompt=found.choose_system_prompt(system_prompt),
+        system_prompt=found.choose_system_prompt(read_system_prompt(system_prompt)),
         is_demo=found.is_demo,
         is_exact=is_exact,
         winners_only=winners_only,

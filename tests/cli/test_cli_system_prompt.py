@@ -37,11 +37,11 @@ def test_the_command_line_goes_before_models_toml(
     assert engine_script.system_prompts == [expected]
 
 
-def test_a_file_that_is_not_there_is_wrong_usage(llamabench: Command) -> None:
+def test_a_file_that_is_not_there_is_named(llamabench: Command) -> None:
     for command in ("run", "redteam"):
         done = llamabench(command, "x.gguf", "--system-prompt", "@nowhere.txt")
-        assert (done.code, done.out) == (2, "")
-        assert "nowhere.txt cannot be read" in done.err
+        assert (done.code, done.out) == (1, "")
+        assert "The system prompt nowhere.txt cannot be read: " in done.err
 
 
 def test_a_judge_does_not_read_it(llamabench: Command, demo_model: Path, engine_script: Any) -> None:
