@@ -95,6 +95,7 @@ class AttackerOptions:
         attacker_tokens: Tokens of an answer of the attacker.
         use_chat: Whether the model under test is asked through its chat template; None when it has one.
         chat_template: Template of the model under test to use instead of its file's.
+        system_prompt: System message of what the model under test is asked; None for none.
         attacker_template: The same of the attacker.
         watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
         overrides: What is decided of the plans.
@@ -109,6 +110,7 @@ class AttackerOptions:
     attacker_tokens: int = 500
     use_chat: bool | None = None
     chat_template: str | None = None
+    system_prompt: str | None = None
     attacker_template: str | None = None
     watchdog_s: float | None = None
     overrides: Overrides = NO_OVERRIDES
@@ -216,6 +218,7 @@ def _name_notes(options: AttackerOptions, targets: Sequence[AttackTarget]) -> Pa
         __version__,
         [attacker.fingerprint, options.attacker_template],
         [subject.fingerprint, options.chat_template, options.use_chat],
+        *([options.system_prompt] if options.system_prompt is not None else []),
         [options.n_rounds, options.seed, options.max_tokens, options.attacker_tokens],
         [asdict(target) for target in targets],
     ]
@@ -306,7 +309,7 @@ class _Work:
     def answer(self, targets: Sequence[AttackTarget], number: int) -> None:
         """Has the model under test answer the prompts of a round."""
         options, named = self.options, {target.id: target for target in targets}
-        with Engine(options.subject, chat_template=options.chat_template, watchdog_s=options.watchdog_s) as engine:
+        with _open_subject(options) as engine:
             use_chat = options.use_chat is not False and engine.template_sha256() is not None
             sampling = Sampling(options.max_tokens, stop=() if use_chat else TRANSCRIPT_STOPS)
             requests = []
@@ -349,6 +352,15 @@ class _Work:
             seconds, started = time.perf_counter() - started, time.perf_counter()
             speed = chunk.n_decoded / max(seconds, 1e-9)
             self.progress.advance(title, n_done=n_done, n_total=len(items), tokens_per_s=speed)
+
+
+def _open_subject(options: AttackerOptions) -> Engine:
+    return Engine(
+        options.subject,
+        chat_template=options.chat_template,
+        system_prompt=options.system_prompt,
+        watchdog_s=options.watchdog_s,
+    )
 
 
 def _read_step(result: Result, prefill: str) -> PairStep:

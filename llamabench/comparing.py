@@ -33,18 +33,20 @@ class Named:
         path: The folder, or the model's file.
         chat_template: Template to use instead of the file's, for a model.
         is_demo: Whether it is a toy that ships with llamabench.
+        system_prompt: System message of conversations that have none of their own, for a model that is named first.
     """
 
     path: Path
     chat_template: str | None = None
     is_demo: bool = False
+    system_prompt: str | None = None
 
 
 def open_runs(named: Sequence[Named], options: RunOptions, progress: Progress) -> list[Run]:
     """Opens what was named, and runs the models among it with equal settings; a finished run of the same is taken.
 
     Settings are those of the first run that is named, or else those of `options`. Conversations go through the chat
-    template of the first, so that all models read the same text.
+    template of the first, and begin with its system prompt if it has one, so that all models read the same text.
 
     Args:
         named: Two or more.
@@ -63,7 +65,13 @@ def open_runs(named: Sequence[Named], options: RunOptions, progress: Progress) -
         for number, one in enumerate(named):
             if number in runs:
                 continue
-            mine = replace(options, model=one.path, chat_template=one.chat_template, is_demo=one.is_demo)
+            mine = replace(
+                options,
+                model=one.path,
+                chat_template=one.chat_template,
+                system_prompt=one.system_prompt,
+                is_demo=one.is_demo,
+            )
             is_same: Callable[[RunInfo], bool] = partial(_is_asked, mine)
             if runs:
                 like = runs[min(runs)].info
@@ -87,6 +95,7 @@ def _settle(options: RunOptions, like: RunInfo) -> RunOptions:
         seed=like.seed,
         use_chat=like.use_chat,
         chat_template=template if like.use_chat else None,
+        system_prompt=like.system_prompt,
         winners_only=any(choice.winners_only for choice in like.suites),
         budget=like.budget,
     )
@@ -110,7 +119,7 @@ def _is_like(like: RunInfo, info: RunInfo) -> bool:
     def settings(one: RunInfo) -> list[object]:
         return [
             {(choice.name, choice.version, choice.data_sha256, choice.n_items) for choice in one.suites},
-            (one.limit, one.seed, one.chat_template_sha256, one.budget),
+            (one.limit, one.seed, one.chat_template_sha256, one.system_prompt, one.budget),
         ]
 
     return settings(info) == settings(like)
@@ -127,6 +136,7 @@ def _is_asked(options: RunOptions, info: RunInfo) -> bool:
         and all(fits)
         and options.chat_template is None
         and options.use_chat in (None, info.use_chat)
+        and options.system_prompt == info.system_prompt
     )
 
 

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from llamabench import comparing, runner, suite_runs
-from llamabench.data.models import FoundModel, find_model
-from llamabench.errors import StoreError, UnknownNameError
+from llamabench.data.models import FoundModel, find_model, locate_models
+from llamabench.errors import LlamabenchError, StoreError, UnknownNameError
 from llamabench.hardware.planner import NO_OVERRIDES
+from llamabench.hardware.verifying import match_expected, parse_expected, verify_files
 from llamabench.readers import Progress, Reader, find_run_judge, read_answers
 from llamabench.records import (
     Budget,
@@ -42,6 +43,8 @@ class Settings:
         resume: True insists on an unfinished run, False on a new one, None takes what there is.
         use_chat: Whether conversations go through the chat template; None when the model has one.
         chat_template: Jinja2 text to use instead of the model's own chat template.
+        system_prompt: System message of conversations that have none of their own; None for what models.toml says,
+            empty for none.
         is_exact: Whether sequences are scored one at a time, sharing nothing: slow.
         winners_only: Whether, of long answers, no more is scored than shows which is the likeliest.
         n_audited: Items of each suite that are scored again one at a time, to compare; 0 for none.
@@ -57,6 +60,7 @@ class Settings:
     resume: bool | None = None
     use_chat: bool | None = None
     chat_template: str | None = None
+    system_prompt: str | None = None
     is_exact: bool = False
     winners_only: bool = False
     n_audited: int = 0
@@ -165,6 +169,7 @@ def evaluate(
     seed: int = 0,
     out: str | Path = "llamabench-runs",
     judge: str | Path | None = None,
+    verify: str | Sequence[str] = (),
     settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -181,6 +186,8 @@ def evaluate(
         seed: Seed of every random choice, 0 or larger.
         out: Folder that receives the run's own folder.
         judge: Model that reads what was written once the run is finished, as `model` is named; None for none.
+        verify: Digests that the files of models must have, or nothing is opened: `sha256:HEX` for the model, one for
+            each part of a split one, and `NAME=sha256:HEX` for a judge or reference of that name.
         settings: What is seldom decided; None for the defaults.
         progress: Told how it goes; None for nobody.
 
@@ -198,6 +205,9 @@ def evaluate(
     """
     more = settings or Settings()
     found = find_model(str(model))
+    compared = None if more.reference is None else find_reference(str(more.reference), found)
+    models = locate_models(str(model), None if judge is None else str(judge))
+    _verify(models | ({} if compared is None else {str(more.reference): compared}), verify)
     options = runner.RunOptions(
         model=found.path,
         suites=tuple(suites) or tuple(SUITES),
@@ -209,11 +219,12 @@ def evaluate(
         resume=more.resume,
         use_chat=more.use_chat,
         chat_template=more.chat_template or found.chat_template,
+        system_prompt=found.choose_system_prompt(more.system_prompt),
         is_demo=found.is_demo,
         is_exact=more.is_exact,
         winners_only=more.winners_only,
         n_audited=more.n_audited,
-        reference=None if more.reference is None else find_reference(str(more.reference), found),
+        reference=compared,
         is_benched=more.is_benched,
         watchdog_s=more.watchdog_s,
         overrides=more.overrides,
@@ -224,6 +235,20 @@ def evaluate(
     run = run_and_read(options, readers, progress or _Silence())
     run.close()
     return Evaluation(run.folder)
+
+
+def _verify(models: Mapping[str, Path], texts: str | Sequence[str]) -> None:
+    """Compares models' files with the digests that a person gave."""
+    expected = []
+    for text in [texts] if isinstance(texts, str) else texts:
+        one = parse_expected(text)
+        if one is None:
+            raise LlamabenchError(
+                f"{text!r} is no digest to verify: write sha256: and 64 hexadecimal digits, or MODEL= before that."
+            )
+        expected.append(one)
+    for path, digests in match_expected(models, expected):
+        verify_files(path, digests, advance=lambda n_bytes: None)
 
 
 def run_and_read(options: runner.RunOptions, readers: Sequence[Reader], progress: Progress) -> Run:
@@ -281,7 +306,7 @@ def find_named(name: str) -> comparing.Named:
     if holds_run(Path(name)):
         return comparing.Named(Path(name))
     found = find_model(name)
-    return comparing.Named(found.path, found.chat_template, found.is_demo)
+    return comparing.Named(found.path, found.chat_template, found.is_demo, found.system_prompt)
 
 
 def find_reference(name: str, model: FoundModel) -> Path:

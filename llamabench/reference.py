@@ -84,6 +84,8 @@ def find_misfit(other: RunInfo, info: RunInfo, choice: SuiteChoice) -> str | Non
             f"conversations went through {_name_template(other)} there, and here through {_name_template(info)}; "
             "--chat-template and --no-chat settle that"
         )
+    if mine.system_prompt != choice.system_prompt:
+        return f"its conversations of {choice.name} began with another system prompt, which --system-prompt settles"
     return None
 
 

@@ -62,6 +62,7 @@ class RunOptions:
         resume: True insists on an unfinished run, False on a new one, None takes what there is.
         use_chat: Whether conversations go through the chat template; None when the model has one.
         chat_template: Template to use instead of the file's.
+        system_prompt: System message of conversations that have none of their own; None for none.
         is_demo: Whether the model is one of the demo models that come with llamabench, toys all of them.
         is_exact: Whether sequences are scored one at a time, sharing nothing.
         winners_only: Whether suites ask for the likeliest continuation alone, where their answers are long.
@@ -84,6 +85,7 @@ class RunOptions:
     resume: bool | None = None
     use_chat: bool | None = None
     chat_template: str | None = None
+    system_prompt: str | None = None
     is_demo: bool = False
     is_exact: bool = False
     winners_only: bool = False
@@ -130,6 +132,10 @@ def _refuse_what_is_useless(options: RunOptions, suites: Sequence[Suite]) -> Non
         raise LlamabenchError(
             f"--precision ends none of these suites: their first score is no mean over items. Of use: {able}."
         )
+    if options.system_prompt is not None and options.use_chat is False:
+        raise LlamabenchError(
+            "A system prompt goes through the chat template: run without --no-chat, or with --system-prompt ''."
+        )
     if options.reference is None:
         return
     if options.budget is not None:
@@ -144,12 +150,14 @@ def _refuse_what_is_useless(options: RunOptions, suites: Sequence[Suite]) -> Non
 def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress: Progress, *, began: float) -> Run:
     """Asks the model everything; all but the last word of the run, which is the caller's."""
     model = read_model(options.model)
-    with Engine(model.path, chat_template=options.chat_template, watchdog_s=options.watchdog_s) as engine:
+    with _open_engine(options, model) as engine:
         template = engine.template_sha256() if options.use_chat is not False else None
         if options.use_chat and template is None:
             raise EngineError(f"{options.model} holds no chat template, so --chat is not possible without one.")
         use_chat = template is not None
         tasks = [_choose(suite, dataset, options, use_chat=use_chat) for suite, dataset in found]
+        if options.system_prompt is not None and not any(task.system_prompt for task in tasks):
+            progress.note("The system prompt plays no part: these suites ask no conversations.")
         stored = _open_run(options, model, tasks, engine=engine, template=template)
         try:
             progress.begin(stored)
@@ -166,6 +174,15 @@ def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress
             stored.close()
             raise
     return stored
+
+
+def _open_engine(options: RunOptions, model: ModelFacts) -> Engine:
+    return Engine(
+        model.path,
+        chat_template=options.chat_template,
+        system_prompt=options.system_prompt,
+        watchdog_s=options.watchdog_s,
+    )
 
 
 def find_suite(
@@ -207,7 +224,8 @@ def _choose(suite: Suite, dataset: Dataset, options: RunOptions, *, use_chat: bo
     rng = np.random.default_rng([options.seed, *suite.NAME.encode()])
     choose = selection.choose_task if options.budget is None else selection.arrange_task
     task = choose(suite, dataset, limit=options.limit, rng=rng, use_chat=use_chat)
-    return replace(task, winners_only=options.winners_only and bool(suite.WINNER_METRICS))
+    task = replace(task, winners_only=options.winners_only and bool(suite.WINNER_METRICS))
+    return task.with_system(options.system_prompt)
 
 
 # --- starting or going on -----------------------------------------------------------------------
@@ -310,6 +328,7 @@ def _run_id(
         *(["winners only"] if any(choice.winners_only for choice in choices) else []),
         *(one.sha256 for choice in choices for one in choice.scorers),
         *(dict(choice.settings) for choice in choices if choice.settings),
+        *([choice.name, choice.system_prompt] for choice in choices if choice.system_prompt is not None),
         *([asdict(options.overrides)] if options.overrides != NO_OVERRIDES else []),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

@@ -13,7 +13,7 @@ import numpy as np
 from llamabench.arranging import Arrangement, Spool, arrange_items
 from llamabench.data.cache import Dataset
 from llamabench.engine.packing import shared_length
-from llamabench.records import Item, Request, ScoreRequest, SuiteChoice
+from llamabench.records import ChatPrompt, Item, Request, ScoreRequest, SuiteChoice
 from llamabench.results.rows import request_text
 from llamabench.suites.base import Suite
 
@@ -91,6 +91,7 @@ class Task:
         kept: The items themselves by ascending place, where they are few enough to be kept, or not asked in that order.
         winners_only: Whether only the likeliest continuation of each request is asked for.
         arrangement: The order of all items of the data of which `chosen` is the beginning, where a budget may end it.
+        system_prompt: System message of its conversations that have none of their own; None for none.
     """
 
     suite: Suite
@@ -100,6 +101,7 @@ class Task:
     kept: Sequence[Item] | None = None
     winners_only: bool = False
     arrangement: Arrangement | None = None
+    system_prompt: str | None = None
 
     def items(self) -> Iterator[Item]:
         """The items, in order, as they are to be asked."""
@@ -128,6 +130,14 @@ class Task:
         cost = sum(request_size(one) / BYTES_PER_TOKEN + generated_tokens(one) * _COST_OF_WRITING for one in requests)
         return cost * max(len(self.chosen) / _N_WEIGHED, 1)
 
+    def with_system(self, prompt: str | None) -> Task:
+        """The same with a system prompt, where it asks conversations at all."""
+        if prompt is None or not any(
+            isinstance(one.prompt, ChatPrompt) for item in self.items() for one in item.requests
+        ):
+            return self
+        return replace(self, system_prompt=prompt)
+
     @property
     def choice(self) -> SuiteChoice:
         """What is to be stored of it."""
@@ -141,6 +151,7 @@ class Task:
             winners_only=self.winners_only,
             scorers=tuple(self.suite.scorers()),
             settings=dict(self.suite.settings(self.dataset)),
+            system_prompt=self.system_prompt,
         )
 
 

@@ -132,6 +132,7 @@ class EngineScript:
         buffers: What the buffers of the open model hold.
         asked: Ids of the requests of each chunk, in the order they came.
         calls: Names of the other calls.
+        system_prompts: The system prompt that each engine was opened with.
     """
 
     answer: Callable[[Any], Result] = scripted_answer
@@ -144,6 +145,7 @@ class EngineScript:
     buffers: tuple[BufferBytes, ...] = ()
     asked: list[list[str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    system_prompts: list[str | None] = field(default_factory=list)
 
 
 class FakeEngine:
@@ -157,8 +159,10 @@ class FakeEngine:
         plan: Plan | None = None,
         chat_template: str | None = None,
         *,
+        system_prompt: str | None = None,
         watchdog_s: float | None = None,
     ):
+        self.script.system_prompts.append(system_prompt)
         self.plan = plan
         self.n_waits = 0
 

@@ -12,6 +12,7 @@ from stored_runs import INFO, MODEL, question_rows, store_run
 from llamabench.comparing import Named, compare_runs, open_runs
 from llamabench.errors import LlamabenchError
 from llamabench.records import Difference, RunInfo
+from llamabench.results.alikeness import describe_mismatch
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 
@@ -75,6 +76,40 @@ def test_other_prompts_are_refused(pair: list[Run], tmp_path: Path) -> None:
     assert "the prompt of 80 of 80 items, such as q-0, is without a chat template in the first run" in str(caught.value)
     assert "through the chat template c0ffee00 in the second" in str(caught.value)
     assert "--allow-different" in str(caught.value)
+
+
+def with_system(run: Run, text: str | None) -> Run:
+    run.replace_info(replace(run.info, suites=tuple(replace(one, system_prompt=text) for one in run.info.suites)))
+    return run
+
+
+def test_another_system_prompt_is_refused_by_its_name(pair: list[Run], tmp_path: Path) -> None:
+    other = with_system(other_run(tmp_path, prompt="[system]Be\nbrief.[user]{}"), "Be\nbrief.")
+    with pytest.raises(LlamabenchError) as caught:
+        compare_runs([pair[0], other])
+    said = 'truthfulqa_mc: the system prompt is none in the first run and "Be brief." (6bfa04cc) in the second.'
+    assert said in str(caught.value)
+    assert "chat template" not in str(caught.value)
+    (found,) = compare_runs([with_system(pair[0], "x" * 99), other], allow_different=True)
+    (grave,) = [one for one in found.mismatches if one.is_grave]
+    assert grave.first.startswith(f'"{"x" * 60}…" (')
+
+
+def test_attacks_that_are_made_for_each_model_are_compared_and_told(pair: list[Run], tmp_path: Path) -> None:
+    rows = [question_rows(80, lambda n: True, prompt=prompt) for prompt in ("a {}", "b {}")]
+    for row in (*rows[0], *rows[1]):
+        row.facts["family"] = "adaptive"  # type: ignore[index]
+    tuned = replace(INFO, model=replace(MODEL, name="tuned"))
+    runs = [store_run(tmp_path / "c", rows[0]), store_run(tmp_path / "d", rows[1], tuned)]
+    (found,) = compare_runs(runs)
+    assert found.suites[0].n_paired == 80
+    (told,) = found.mismatches
+    assert describe_mismatch(told) == (
+        "truthfulqa_mc: the prompt of 80 of 80 items, whose attacks adapt to the model, is made for tiny Q8_0 in the "
+        "first run and made for tuned Q8_0 in the second."
+    )
+    with pytest.raises(LlamabenchError, match="the system prompt is none in the first run"):
+        compare_runs([runs[0], with_system(runs[1], "Be brief.")])
 
 
 def test_another_machine_is_told_and_not_refused(pair: list[Run], tmp_path: Path) -> None:

@@ -191,12 +191,28 @@ def test_commands_options_and_values_are_completed(
     assert complete("bash_complete", COMP_WORDS=words, COMP_CWORD=place).split() == [expected]
 
 
+_PRESSES_TAB = {
+    "bash": "COMP_WORDS=(llamabench ru) COMP_CWORD=1; _llamabench_completion llamabench; echo ${COMPREPLY[@]}",
+    "zsh": "_describe() { print -r -- ${(P)3} }; words=(llamabench ru); CURRENT=2; _llamabench_completion",
+    "fish": "complete -C 'llamabench ru'",
+}
+"""What a shell does after `llamabench ru` and the Tab key; outside of a terminal zsh shows nothing by itself."""
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shells_take_the_scripts(shell: str, complete: Callable[..., str]) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not here")
     script = complete(f"{shell}_source")
-    known = {"bash": "complete -p llamabench", "zsh": "true", "fish": "complete -C 'llamabench '"}[shell]
     setup = "autoload -Uz compinit; compinit -D\n" if shell == "zsh" else ""
-    done = subprocess.run([shell, "-c", f"{setup}{script}\n{known}"], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    del environment["_LLAMABENCH_COMPLETE"]
+    done = subprocess.run(
+        [shell, "-c", f"{setup}{script}\n{_PRESSES_TAB[shell]}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
+    assert re.split(r"[:\t\n]", done.stdout)[0] == "run"

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import psutil
 import pytest
+from stored_runs import count_items
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
@@ -102,17 +103,6 @@ def read(out: Path) -> Stored:
         query(out, "SELECT * FROM item ORDER BY suite, ordinal"),
         query(out, "SELECT * FROM score ORDER BY suite, ordinal"),
     )
-
-
-def count_items(out: Path) -> int:
-    """Items stored so far, read beside the run; 0 before there is a file."""
-    for path in out.glob("*/run.sqlite"):
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as database:
-            try:
-                return int(database.execute("SELECT COUNT(*) FROM item").fetchone()[0])
-            except sqlite3.OperationalError:
-                return 0
-    return 0
 
 
 def wait_for_items(process: subprocess.Popen[str], out: Path, n_items: int) -> None:

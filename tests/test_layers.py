@@ -64,6 +64,9 @@ SLOW = {
 }
 """Packages that take longer to import than the command line may take to answer."""
 
+SLOW_OF_PYTHON = {"asyncio", "concurrent", "email", "http", "multiprocessing", "sqlite3", "ssl", "tomllib", "xml"}
+"""What of Python itself no help needs."""
+
 SLOW_WHERE_NEEDED = {
     "jinja2": {"engine/chat.py", "report/render.py"},
     "llama_cpp": {
@@ -269,11 +272,21 @@ def modules_after(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["--version"], ["rnu"], ["data", "--help"]], ids=str
+    "arguments",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["redteam", "--help"],
+        ["compare", "--help"],
+        ["--version"],
+        ["rnu"],
+        ["data", "--help"],
+    ],
+    ids=str,
 )
 def test_help_imports_nothing_slow(arguments: list[str]) -> None:
     found = modules_after(f"from llamabench.cli.main import run_command_line\nrun_command_line({arguments})")
-    assert found & (SLOW | {"numpy", "psutil", "sqlite3", "datasets", "sklearn"}) == set()
+    assert found & (SLOW | SLOW_OF_PYTHON | {"numpy", "psutil", "datasets", "sklearn", "yaml"}) == set()
     assert {name for name in found if name.startswith("llamabench.")} <= {
         name
         for name in found

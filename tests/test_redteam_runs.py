@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import jsonschema
 import pytest
+from stored_runs import count_items
 
 from llamabench.records import RedTeamResults
 from llamabench.results.red_team import read_results, read_schema
@@ -52,16 +51,6 @@ def slow_down(data: Path) -> None:
 def results_of(out: Path) -> RedTeamResults:
     (folder,) = out.iterdir()
     return read_results(folder)
-
-
-def count_items(out: Path) -> int:
-    for path in out.glob("*/run.sqlite"):
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as database:
-            try:
-                return int(database.execute("SELECT COUNT(*) FROM item").fetchone()[0])
-            except sqlite3.OperationalError:
-                return 0
-    return 0
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_results(own_data_folder: Path, tmp_path: Path) -> None:

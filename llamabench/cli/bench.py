@@ -10,10 +10,11 @@ import click
 
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.screen import open_console, say
-from llamabench.cli.verifying import verify_model, verify_option
+from llamabench.cli.verifying import verify_models, verify_option
 
 if TYPE_CHECKING:
     from llamabench.benching import Benched
+    from llamabench.hardware.verifying import Expected
     from llamabench.results.store import Run
 
 
@@ -74,7 +75,7 @@ def command(
     n_repeats: int,
     sustain_s: float,
     run_folder: Path | None,
-    digests: tuple[str, ...],
+    expected: tuple[Expected, ...],
     as_json: bool,
     quiet: bool,
     **decided: Any,
@@ -97,7 +98,7 @@ def command(
         raise click.UsageError("--run measures with the run's own plan: leave out the options that decide another.")
     options = BenchOptions(n_prompt, n_generate, n_repeats, sustain_s)
     path = find_model(model).path
-    verify_model(path, digests, quiet=quiet)
+    verify_models({model: path}, expected, quiet=quiet)
     stored = None if run_folder is None else _open_run(run_folder, path)
     try:
         benched = bench_model(

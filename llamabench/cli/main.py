@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib
 import io
 import os
 import sys
-import traceback
 from pathlib import Path
 
 import click
@@ -127,7 +125,9 @@ def _show_usage_error(exc: click.ClickException) -> None:
 
 
 def _write_crash_log() -> Path:
+    import datetime
     import tempfile
+    import traceback
 
     from platformdirs import user_log_dir
 

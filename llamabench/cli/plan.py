@@ -10,9 +10,10 @@ import click
 
 from llamabench.cli.planning import plan_options, read_overrides, read_size
 from llamabench.cli.screen import open_console, say
-from llamabench.cli.verifying import verify_model, verify_option
+from llamabench.cli.verifying import verify_models, verify_option
 
 if TYPE_CHECKING:
+    from llamabench.hardware.verifying import Expected
     from llamabench.records import Machine
     from llamabench.records.outlook import SuiteDemand
 
@@ -43,7 +44,7 @@ def command(
     ram_bytes: int | None,
     suites: tuple[str, ...],
     limit: int | None,
-    digests: tuple[str, ...],
+    expected: tuple[Expected, ...],
     as_json: bool,
     **decided: Any,
 ) -> int:
@@ -61,7 +62,7 @@ def command(
 
     overrides = read_overrides(decided)
     path = find_model(model).path
-    verify_model(path, digests, quiet=as_json)
+    verify_models({model: path}, expected, quiet=as_json)
     facts = read_model(path, is_header_enough=True)
     outlook = look_ahead(
         facts,

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.attacks import threshold_option
+from llamabench.cli.conversing import (
+    chat_option,
+    chat_template_option,
+    read_system_prompt,
+    read_template,
+    system_prompt_option,
+)
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.run import (
     Bar,
-    chat_option,
-    chat_template_option,
     judge_format_option,
     judge_option,
     out_option,
     precision_option,
     quiet_option,
-    read_template,
     resume_option,
     run_and_read,
     time_budget_option,
@@ -29,7 +33,7 @@ from llamabench.cli.run import (
     work_and_show,
 )
 from llamabench.cli.screen import open_console, say
-from llamabench.cli.verifying import verify_model, verify_option
+from llamabench.cli.verifying import verify_models, verify_option
 
 if TYPE_CHECKING:
     from llamabench.attacking import AttackerOptions
@@ -81,6 +85,7 @@ def _check_output(_context: click.Context, _option: click.Parameter, path: Path 
 @resume_option
 @chat_option
 @chat_template_option
+@system_prompt_option
 @time_budget_option
 @precision_option
 @judge_option
@@ -109,7 +114,7 @@ def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any)
 
 
 def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
-    from llamabench.data.models import find_model
+    from llamabench.data.models import locate_models
     from llamabench.readers import find_run_judge
     from llamabench.suites.redteam.suite import AttackOptions
 
@@ -117,7 +122,7 @@ def _attack(model: str, given: dict[str, Any], *, as_json: bool) -> int:
     threshold, output, quiet = (given.pop(name) for name in ("threshold", "output", "quiet"))
     judge, judge_format = given.pop("judge"), given.pop("judge_format")
     attacker, n_rounds = given.pop("attacker"), given.pop("attacker_rounds")
-    verify_model(find_model(model).path, given.pop("digests"), quiet=quiet)
+    verify_models(locate_models(model, judge, attacker), given.pop("expected"), quiet=quiet)
     options = _make_options(model, attacks, given)
     readers = find_run_judge(options, judge, judge_format)
     written = None if attacker is None else _find_attacker(attacker, options, attacks, n_rounds=n_rounds)
@@ -145,6 +150,7 @@ def _find_attacker(name: str, options: RunOptions, attacks: AttackOptions, *, n_
         use_chat=options.use_chat,
         chat_template=options.chat_template,
         attacker_template=found.chat_template,
+        system_prompt=options.system_prompt,
         watchdog_s=options.watchdog_s,
         overrides=options.overrides,
     )
@@ -182,6 +188,7 @@ def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> 
         resume=given.pop("resume"),
         use_chat=given.pop("chat"),
         chat_template=found.chat_template if template is None else read_template(template),
+        system_prompt=found.choose_system_prompt(read_system_prompt(given.pop("system_prompt"))),
         is_demo=found.is_demo,
         watchdog_s=given.pop("watchdog_s"),
         overrides=read_overrides(given),

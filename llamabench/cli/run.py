@@ -10,15 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.conversing import (
+    chat_option,
+    chat_template_option,
+    read_system_prompt,
+    read_template,
+    system_prompt_option,
+)
 from llamabench.cli.planning import plan_options, read_duration, read_overrides
 from llamabench.cli.readers import ToxicityChoice, toxicity_options
 from llamabench.cli.screen import say
-from llamabench.cli.verifying import verify_model, verify_option
+from llamabench.cli.verifying import verify_models, verify_option
 from llamabench.errors import LlamabenchError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from llamabench.hardware.verifying import Expected
     from llamabench.readers import Reader
     from llamabench.records import JudgeFacts, RaterFacts, Standing
     from llamabench.results.store import Run
@@ -37,14 +45,6 @@ out_option = click.option(
 )
 resume_option = click.option(
     "--resume/--no-resume", default=None, help="Insist on going on, or on a new run. [go on if there is one]"
-)
-chat_option = click.option(
-    "--chat/--no-chat", default=None, help="Put conversations through the chat template. [if there is one]"
-)
-chat_template_option = click.option(
-    "--chat-template",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Jinja2 file to use instead of the model's own chat template.",
 )
 time_budget_option = click.option(
     "--time-budget",
@@ -99,6 +99,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on the er
 @resume_option
 @chat_option
 @chat_template_option
+@system_prompt_option
 @click.option("--exact", "is_exact", is_flag=True, help="Score one sequence at a time, sharing nothing: slow.")
 @click.option(
     "--winners-only",
@@ -140,6 +141,7 @@ def command(
     resume: bool | None,
     chat: bool | None,
     chat_template: Path | None,
+    system_prompt: str | None,
     is_exact: bool,
     winners_only: bool,
     n_audited: int | None,
@@ -150,7 +152,7 @@ def command(
     judge_format: str | None,
     is_benched: bool,
     watchdog_s: float | None,
-    digests: tuple[str, ...],
+    expected: tuple[Expected, ...],
     as_json: bool,
     quiet: bool,
     **decided: Any,
@@ -161,7 +163,7 @@ def command(
 
     Example: llamabench run model.gguf --suite bbq --limit 500
     """
-    from llamabench.data.models import find_model
+    from llamabench.data.models import find_model, locate_models
     from llamabench.evaluating import find_reference
     from llamabench.records import Budget
     from llamabench.runner import RunOptions
@@ -169,7 +171,9 @@ def command(
 
     toxicity = ToxicityChoice.take(decided)
     found = find_model(model)
-    verify_model(found.path, digests, quiet=quiet)
+    compared = None if reference is None else find_reference(reference, found)
+    models = locate_models(model, judge, toxicity.judge) | ({} if compared is None else {str(reference): compared})
+    verify_models(models, expected, quiet=quiet)
     options = RunOptions(
         model=found.path,
         suites=suites or tuple(SUITES),
@@ -181,11 +185,12 @@ def command(
         resume=resume,
         use_chat=chat,
         chat_template=found.chat_template if chat_template is None else read_template(chat_template),
+        system_prompt=found.choose_system_prompt(read_system_prompt(system_prompt)),
         is_demo=found.is_demo,
         is_exact=is_exact,
         winners_only=winners_only,
         n_audited=n_audited or 0,
-        reference=None if reference is None else find_reference(reference, found),
+        reference=compared,
         is_benched=is_benched,
         watchdog_s=watchdog_s,
         overrides=read_overrides(decided),
@@ -208,18 +213,6 @@ def _find_readers(
     names = [suite.partition(":")[0] for suite in options.suites]
     more = toxicity.find_readers(names, suites=(), watchdog_s=options.watchdog_s, overrides=Overrides())
     return [*readers, *more]
-
-
-def read_template(path: Path) -> str:
-    """The text of a chat template.
-
-    Raises:
-        LlamabenchError: It cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise LlamabenchError(f"The chat template {path} cannot be read: {exc}.") from exc
 
 
 class Bar:

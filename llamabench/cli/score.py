@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.conversing import read_template
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.readers import ToxicityChoice, toxicity_options
-from llamabench.cli.verifying import verify_model, verify_option
+from llamabench.cli.verifying import verify_models, verify_option
 
 if TYPE_CHECKING:
     from llamabench.cli.run import Bar
+    from llamabench.hardware.verifying import Expected
     from llamabench.judging import JudgeOptions
 
 
@@ -50,7 +52,7 @@ def command(
     aspects: tuple[str, ...],
     chat_template: Path | None,
     watchdog_s: float | None,
-    digests: tuple[str, ...],
+    expected: tuple[Expected, ...],
     as_json: bool,
     quiet: bool,
     **decided: Any,
@@ -75,17 +77,19 @@ def command(
     """
     from llamabench.cli.run import Bar, work_and_show
     from llamabench.cli.show import show_run
-    from llamabench.data.models import find_model
+    from llamabench.data.models import locate_models
     from llamabench.readers import find_judge_options, make_judge_reader, read_answers
     from llamabench.results.store import Run
 
     toxicity, overrides = ToxicityChoice.take(decided), read_overrides(decided)
     if judge is None and toxicity.is_empty:
         raise click.UsageError("Say who is to read the answers: --judge, --toxicity-judge or --toxicity.")
-    if judge is None and (format_name or aspects or chat_template or digests):
-        raise click.UsageError("--format, --ask, --chat-template and --verify are of use with --judge only.")
-    if judge is not None:
-        verify_model(find_model(judge).path, digests, quiet=quiet)
+    if judge is None and (format_name or aspects or chat_template):
+        raise click.UsageError("--format, --ask and --chat-template are of use with --judge only.")
+    models = locate_models(judge, toxicity.judge)
+    if expected and not models:
+        raise click.UsageError("--verify is of use with --judge or --toxicity-judge only.")
+    verify_models(models, expected, quiet=quiet)
     with Run(run) as stored:
         names = [choice.name for choice in stored.info.suites]
     readers = []
@@ -103,6 +107,4 @@ def command(
 
 def _use_template(options: JudgeOptions, path: Path | None) -> JudgeOptions:
     """Takes a template that is named in place of the one that comes with the model's name."""
-    from llamabench.cli.run import read_template
-
     return options if path is None else replace(options, chat_template=read_template(path))

@@ -16,7 +16,7 @@ from llamabench.errors import DataError, ModelFileError, UnknownNameError
 
 _FILE = "models.toml"
 _BUILTIN = ("demo", *TRAINED_MODELS)
-_FIELDS = ("path", "from", "builtin", "description", "chat_template", "base", "licence", "roles")
+_FIELDS = ("path", "from", "builtin", "description", "chat_template", "system_prompt", "base", "licence", "roles")
 
 Role = Literal["subject", "judge", "guard", "attacker", "reference"]
 """What a model is for."""
@@ -38,6 +38,7 @@ class NamedModel:
         licence: Its licence, None where that is not said.
         roles: What it is for; empty for anything.
         is_builtin: Whether it comes with llamabench: a toy.
+        system_prompt: System message of conversations that have none of their own, None where it has none.
     """
 
     name: str
@@ -50,6 +51,7 @@ class NamedModel:
     licence: str | None = None
     roles: tuple[Role, ...] = ()
     is_builtin: bool = False
+    system_prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class FoundModel:
         is_demo: Whether it is one of the demo models that come with llamabench, toys all of them.
         name: What to call it where its file's name says nothing; None where it does.
         base: Name of the model that it was made of, None where nobody says.
+        system_prompt: System message of its conversations that have none of their own, if any.
     """
 
     path: Path
@@ -69,6 +72,11 @@ class FoundModel:
     is_demo: bool
     name: str | None = None
     base: str | None = None
+    system_prompt: str | None = None
+
+    def choose_system_prompt(self, given: str | None) -> str | None:
+        """The system prompt to use: the one that is given, none where that is empty, its own where none is given."""
+        return self.system_prompt if given is None else given or None
 
 
 def list_models() -> dict[str, NamedModel]:
@@ -108,6 +116,15 @@ def find_model(name: str) -> FoundModel:
     raise UnknownNameError.for_name("model", name, known)
 
 
+def locate_models(*names: str | None) -> dict[str, Path]:
+    """The files of models by the names that a person means them by; None is left out.
+
+    Raises:
+        LlamabenchError: As `find_model`.
+    """
+    return {name: find_model(name).path for name in names if name is not None}
+
+
 def _expand(text: str) -> Path | None:
     """The path that a text means, None for no text."""
     try:
@@ -132,7 +149,9 @@ def _open_entry(model: NamedModel) -> FoundModel:
             raise DataError(f"The chat template of {model.name} cannot be read: {exc}.") from exc
     path = locate_model(model) or _make_demo_model()
     name = model.name if model.kept_as is not None else None
-    return FoundModel(path, template, is_demo=model.is_builtin, name=name, base=model.base)
+    return FoundModel(
+        path, template, is_demo=model.is_builtin, name=name, base=model.base, system_prompt=model.system_prompt
+    )
 
 
 def locate_model(model: NamedModel) -> Path | None:
@@ -211,6 +230,7 @@ def _check(name: str, entry: object, origin: Path) -> NamedModel:
         licence=entry.get("licence"),
         roles=_check_roles(name, entry.get("roles", []), origin),
         is_builtin="builtin" in entry,
+        system_prompt=entry.get("system_prompt") or None,
     )
 
 

@@ -17,11 +17,14 @@ from llamabench.engine.chat import ChatTemplate
 from llamabench.engine.llama import Model, Tokens
 from llamabench.engine.packing import TokenSequence, shared_length
 from llamabench.errors import EngineError
-from llamabench.records import ChatPrompt, Prompt
+from llamabench.records import ChatPrompt, Message, Prompt
 
 # Text that spells a special token travels through a template as a numbered mark between two private-use characters.
 _MARK_OPEN, _MARK_CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_MARK_OPEN}([0-9a-f]+){_MARK_CLOSE}")
+
+_PROBE = "Zugzwang"
+"""A system message that no template writes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,22 @@ class Encoder:
     Args:
         model: The model, or its tokeniser alone.
         template: Chat template to use instead of the file's own; None for the file's.
+        system_prompt: System message of conversations that have none of their own; None for none.
+
+    Raises:
+        EngineError: The template is not valid, or there is none that takes the system prompt.
     """
 
-    def __init__(self, model: Model, template: str | None = None):
+    def __init__(self, model: Model, template: str | None = None, system_prompt: str | None = None):
         self._model = model
         source = template or model.metadata("tokenizer.chat_template")
         self.template: ChatTemplate | None = None
         if source:
             self.template = ChatTemplate(source, bos=self._spell(model.bos), eos=self._spell(model.eos))
+        self._system: tuple[Message, ...] = ()
+        if system_prompt is not None:
+            _refuse_deaf(self.template)
+            self._system = (Message("system", system_prompt),)
         self._hidden = [_MARK_OPEN, *sorted(set(model.hidden_texts()), key=len, reverse=True)]
         self._hidden_number = {text: number for number, text in enumerate(self._hidden)}
         self._hidden_pattern = re.compile("|".join(map(re.escape, self._hidden)))
@@ -79,7 +90,9 @@ class Encoder:
             return prompt.text
         if self.template is None:
             raise EngineError("The model file holds no chat template. Run with --no-chat, or give one.")
-        shielded = [type(m)(role=m.role, content=self._shield(m.content)) for m in prompt.messages]
+        has_own = any(message.role == "system" for message in prompt.messages)
+        messages = prompt.messages if has_own else (*self._system, *prompt.messages)
+        shielded = [Message(message.role, self._shield(message.content)) for message in messages]
         return self.template.render(shielded) + self._shield(prompt.prefill)
 
     def encode(self, prompt: Prompt) -> Tokens:
@@ -156,3 +169,21 @@ class Encoder:
     def _end_of_turn(self) -> Tokens:
         token = self._model.eot if self._model.eot is not None else self._model.eos
         return [] if token is None else [token]
+
+
+def _refuse_deaf(template: ChatTemplate | None) -> None:
+    """Refuses a system prompt that the model would never read.
+
+    Raises:
+        EngineError: There is no chat template, or it leaves system messages out.
+    """
+    if template is None:
+        raise EngineError(
+            "A system prompt is part of a conversation, and the model file holds no chat template to put one into. "
+            "Give a template with --chat-template, or no system prompt: --system-prompt ''."
+        )
+    if _PROBE not in template.render([Message("system", _PROBE), Message("user", "Hello.")]):
+        raise EngineError(
+            "The model's chat template leaves system messages out, so the model would not read the system prompt. "
+            "Give another template with --chat-template, or no system prompt: --system-prompt ''."
+        )

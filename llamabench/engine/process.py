@@ -71,6 +71,7 @@ class Engine:
         path: The GGUF file.
         plan: How to run it; `PLAIN_PLAN` by default.
         chat_template: Jinja2 text to use instead of the file's own chat template.
+        system_prompt: System message of conversations that have none of their own; None for none.
         watchdog_s: Seconds that a decode may take before its process is ended; 0 for ever, None for what
             `Watchdog` finds generous.
 
@@ -88,9 +89,10 @@ class Engine:
         plan: Plan | None = None,
         chat_template: str | None = None,
         *,
+        system_prompt: str | None = None,
         watchdog_s: float | None = None,
     ):
-        self.spec = ModelSpec(str(path), plan or PLAIN_PLAN, chat_template)
+        self.spec = ModelSpec(str(path), plan or PLAIN_PLAN, chat_template, system_prompt)
         self._folder = tempfile.TemporaryDirectory(prefix="llamabench-")
         self._abort_file = Path(self._folder.name) / "abort.txt"
         self._error_file = Path(self._folder.name) / "stderr.txt"
@@ -223,17 +225,14 @@ class Engine:
             words = self._abort_file.read_text(encoding="utf-8", errors="replace")
             more = deaths.explain_abort(words, self._read_pulse()[0]) + self._say_servers(words)
             return EngineDiedError(f"llama.cpp gave up on {path}: {words}{more}", deaths.find_cause(words))
-        code = self._exit_code()
-        words = self._last_line()
+        code, words = self._exit_code(), self._last_line()
+        cause = deaths.find_cause(words)
         if not self._is_ready:
-            cause = "killed" if code == -signal.SIGTERM or code == -9 else deaths.find_cause(words)
+            cause = "killed" if code == -signal.SIGTERM or code == -9 else cause
             return EngineDiedError(f"The process that was to run {path} ended before it was ready.{words}", cause)
         if code is None or code >= 0:
-            return EngineDiedError(
-                f"The process that ran {path} ended by itself (exit code {code}).{words}", deaths.find_cause(words)
-            )
+            return EngineDiedError(f"The process that ran {path} ended by itself (exit code {code}).{words}", cause)
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        cause = deaths.find_cause(words)
         if name == "SIGKILL":
             if self._memory_kills == deaths.count_memory_kills() is not None:
                 words, cause = " The system did not do it for want of memory.", "killed"
@@ -331,10 +330,10 @@ class Engine:
 
     def use(self, plan: Plan) -> None:
         """Sets the plan for the next call; the model opens with it then."""
-        self.spec = ModelSpec(self.spec.path, plan, self.spec.chat_template)
+        self.spec = replace(self.spec, plan=plan)
 
     def _tokenizer(self) -> ModelSpec:
-        return ModelSpec(self.spec.path, None, self.spec.chat_template)
+        return replace(self.spec, plan=None)
 
     def count_tokens(self, requests: Sequence[Request]) -> list[int]:
         """Tokens that each request needs in the context; opens the tokeniser alone."""

@@ -54,7 +54,7 @@ class Session:
     def __init__(self, spec: ModelSpec):
         self.spec = spec
         self.model = Model(spec.path, spec.plan)
-        self.encoder = Encoder(self.model, spec.chat_template)
+        self.encoder = Encoder(self.model, spec.chat_template, spec.system_prompt)
         self._context: Context | None = None
         self._is_for_scoring = False
         self._strategy: ScoringStrategy | None = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from llamabench.errors import ModelFileError
+from llamabench.errors import ModelFileError, UnknownNameError
 from llamabench.hardware.gguf import name_parts
 
 _CHUNK_BYTES = 1 << 22
@@ -28,6 +29,56 @@ def parse_digest(text: str) -> str | None:
     """
     match = _DIGEST.fullmatch(text.strip())
     return match[1].lower() if match else None
+
+
+class Expected(NamedTuple):
+    """A digest that a model's file is to have.
+
+    Attributes:
+        model: What the model is called where it is named; None for the first of all.
+        sha256: The digits, in lower case.
+    """
+
+    model: str | None
+    sha256: str
+
+
+def parse_expected(text: str) -> Expected | None:
+    """Reads a digest, after the name of its model where that is not the first.
+
+    >>> parse_expected("judge.gguf=sha256:" + "0" * 64).model
+    'judge.gguf'
+
+    Args:
+        text: `sha256:` and 64 hexadecimal digits, or `MODEL=` before that.
+
+    Returns:
+        None where it is nothing of the kind.
+    """
+    name, equals, digest = text.rpartition("=")
+    sha256 = parse_digest(digest)
+    if sha256 is None or (equals and not name):
+        return None
+    return Expected(name or None, sha256)
+
+
+def match_expected(models: Mapping[str, Path], expected: Sequence[Expected]) -> list[tuple[Path, list[str]]]:
+    """The models' files for which digests are given, each with its own, in order.
+
+    Args:
+        models: All models that are to be opened by their names, first the one whose digests need no name.
+        expected: The digests.
+
+    Raises:
+        UnknownNameError: A digest is for a model that is not among them.
+    """
+    found: dict[str, list[str]] = {}
+    for one in expected:
+        name = next(iter(models)) if one.model is None else one.model
+        if name not in models:
+            raise UnknownNameError.for_name("model that is opened here", name, models)
+        found.setdefault(name, []).append(one.sha256)
+    return [(models[name], digests) for name, digests in found.items()]
 
 
 def verify_files(path: Path, digests: Sequence[str], *, advance: Callable[[int], None]) -> None:

@@ -324,11 +324,13 @@ class ModelSpec:
         path: The GGUF file.
         plan: How to run it; None opens its tokeniser alone.
         chat_template: Jinja2 text to use instead of the file's own template.
+        system_prompt: System message of conversations that have none of their own; None for none.
     """
 
     path: str
     plan: Plan | None = None
     chat_template: str | None = None
+    system_prompt: str | None = None
 
 
 class PackSpeed(NamedTuple):

@@ -38,6 +38,8 @@ class SuiteChoice:
             not win any more were left; the metrics that need all are not there.
         scorers: Scorers of what the model wrote.
         settings: What decides its items beside the data, by name; nothing where the data say all.
+        system_prompt: System message of its conversations that have none of their own; None for none, and where it asks
+            no conversations.
     """
 
     name: str
@@ -49,6 +51,7 @@ class SuiteChoice:
     winners_only: bool = False
     scorers: tuple[ScorerFacts, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
+    system_prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,11 @@ class RunInfo:
     reference: ReferenceFacts | None = None
     budget: Budget | None = None
     ends: tuple[SuiteEnd, ...] = ()
+
+    @property
+    def system_prompt(self) -> str | None:
+        """The system message of conversations that have none of their own; None for none, and where none are asked."""
+        return next((choice.system_prompt for choice in self.suites if choice.system_prompt is not None), None)
 
 
 @dataclass(frozen=True, slots=True)

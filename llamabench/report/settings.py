@@ -7,8 +7,19 @@ from pathlib import PurePath
 
 from llamabench.records import ContextPlan, Machine, ModelFacts, Plan, RunInfo
 from llamabench.report.banners import describe_budget
-from llamabench.report.format import NBSP, format_bytes, format_count, format_parameters, format_things, format_time
+from llamabench.report.format import (
+    NBSP,
+    format_bytes,
+    format_count,
+    format_parameters,
+    format_things,
+    format_time,
+    shorten,
+)
 from llamabench.report.items import Pair
+
+_MOST_SHOWN = 2000
+"""Characters of a system prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ def _describe_run(info: RunInfo) -> tuple[Pair, ...]:
         *([Pair("Budget", describe_budget(info))] if info.budget else []),
         Pair("Seed", str(info.seed)),
         Pair("Conversations", prompts),
+        *([Pair("System prompt", shorten(info.system_prompt, _MOST_SHOWN)[0])] if info.system_prompt else []),
         *_describe_reference(info),
     )
 

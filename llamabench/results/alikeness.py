@@ -6,13 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from llamabench.records import Mismatch, RunInfo, SuiteChoice
 from llamabench.results.compare import PairedRows
+from llamabench.results.signature import digest_text
+
+_MOST_SHOWN = 60
+"""Characters of a system prompt that a sentence quotes."""
 
 
 def find_mismatches(first: RunInfo, second: RunInfo, pairs: Sequence[PairedRows]) -> tuple[Mismatch, ...]:
     """Lists what two runs were not asked alike, the grave first.
 
     Grave is what makes scores be of another thing: other data, another version of a suite, other scorers, other words
-    of the prompts. Models, quantizations and machines may differ: that is what is compared.
+    of the prompts. Models, quantizations and machines may differ: that is what is compared. So may prompts that an
+    attack makes for each model.
 
     Args:
         first: A run.
@@ -23,7 +28,11 @@ def find_mismatches(first: RunInfo, second: RunInfo, pairs: Sequence[PairedRows]
     found = [
         mismatch
         for one in pairs
-        for mismatch in (*_in_suite(mine[one.suite], theirs[one.suite]), *_in_prompts(one, first, second))
+        for mismatch in (
+            *_in_suite(mine[one.suite], theirs[one.suite]),
+            *_in_prompts(one, first, second),
+            *_in_adapted(one, first, second),
+        )
     ]
     found += _in_runs(first, second)
     return tuple(sorted(found, key=lambda one: not one.is_grave))
@@ -54,10 +63,30 @@ def _in_suite(first: SuiteChoice, second: SuiteChoice) -> Iterator[Mismatch]:
 
 
 def _in_prompts(pairs: PairedRows, first: RunInfo, second: RunInfo) -> Iterator[Mismatch]:
+    if first.system_prompt != second.system_prompt and (pairs.n_other_prompts or pairs.n_adapted):
+        texts = [_name_system(info) for info in (first, second)]
+        yield Mismatch(pairs.suite, "the system prompt", texts[0], texts[1], is_grave=True)
+        return
     if not pairs.n_other_prompts:
         return
     what = f"the prompt of {pairs.n_other_prompts:,} of {pairs.n_paired:,} items, such as {pairs.other_prompt},"
     yield Mismatch(pairs.suite, what, _name_template(first), _name_template(second), is_grave=True)
+
+
+def _in_adapted(pairs: PairedRows, first: RunInfo, second: RunInfo) -> Iterator[Mismatch]:
+    if not pairs.n_adapted:
+        return
+    what = f"the prompt of {pairs.n_adapted:,} of {pairs.n_paired:,} items, whose attacks adapt to the model,"
+    made = [f"made for {info.model.name} {info.model.quant}" for info in (first, second)]
+    yield Mismatch(pairs.suite, what, made[0], made[1], is_grave=False)
+
+
+def _name_system(info: RunInfo) -> str:
+    if info.system_prompt is None:
+        return "none"
+    text = " ".join(info.system_prompt.split())
+    shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+    return f'"{shown}" ({digest_text(info.system_prompt)})'
 
 
 def _name_template(info: RunInfo) -> str:

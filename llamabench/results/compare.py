@@ -31,6 +31,9 @@ MOST_DETECTABLE = 0.25
 ALPHA = 0.05
 """Chance of a false verdict among the main scores, and again among all others; half of each is a false "regressed"."""
 
+ADAPTIVE = "adaptive"
+"""Family of the attacks that are made for the model under test: each model is asked something else."""
+
 _N_NAMED = 50
 _NO_ERROR = 1e-9
 
@@ -89,7 +92,8 @@ class PairedRows:
     """The rows of a suite in two runs, joined by their ids.
 
     An item counts for a metric where it says something of it in both runs, so the scores may differ a little from those
-    of the single runs.
+    of the single runs. Where an attack is made for each model, other prompts are what is to be expected: they are
+    counted by themselves (`n_adapted`).
 
     Args:
         suite: Name of the suite.
@@ -106,7 +110,7 @@ class PairedRows:
         self._place = {count: place for place, count in enumerate(self._counters)}
         self._kept: dict[str, _Kept] = {}
         self.tables: dict[tuple[str, str | None], _Table] = {}
-        self.n_paired = self.n_second_only = self.n_other_prompts = self.n_other_answers = 0
+        self.n_paired = self.n_second_only = self.n_other_prompts = self.n_other_answers = self.n_adapted = 0
         self.other_prompt: str | None = None
         first, second = rows
         for row in first:
@@ -128,13 +132,19 @@ class PairedRows:
         answer = _find_answer(row)
         self.n_other_answers += kept.answer is not None and answer is not None and kept.answer != answer
         if row.exchanges and kept.prompt is not None and hash(row.exchanges[0].prompt) != kept.prompt:
-            self.n_other_prompts += 1
-            self.other_prompt = self.other_prompt or row.id
+            self._note_prompt(row)
         counts = [count(row) for count in self._counters]
         for measure in self.measures:
             one, other = kept.counts[self._place[measure.count]], counts[self._place[measure.count]]
             if one is not None and other is not None:
                 self._add(measure, row, np.array([one, other], dtype=np.float64))
+
+    def _note_prompt(self, row: ItemRow) -> None:
+        if row.facts.get("family") == ADAPTIVE:
+            self.n_adapted += 1
+            return
+        self.n_other_prompts += 1
+        self.other_prompt = self.other_prompt or row.id
 
     def _add(self, measure: Measure, row: ItemRow, both: FloatArray) -> None:
         for part in dict.fromkeys((None, *measure.parts(row))):

@@ -128,6 +128,8 @@ def _provenance(run: Run) -> dict[str, Json]:
         "model_name_sanitized": _sanitize(info.model.name),
         "max_length": info.plan.scoring.n_ctx,
         "chat_template_sha": info.chat_template_sha256,
+        "system_instruction": info.system_prompt,
+        "system_instruction_sha": None if info.system_prompt is None else _sha256(info.system_prompt),
         "fewshot_as_multiturn": None,
         "total_evaluation_time_seconds": str(sum(run.timings().values())),
     }

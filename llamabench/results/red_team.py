@@ -76,7 +76,11 @@ def collect_results(run: Run) -> RedTeamResults:
         machine=", ".join([info.machine.cpu, *(device.description for device in info.machine.devices)]),
         behaviours=choice.edition,
         seed=int(choice.settings.get("seed", info.seed)),
-        settings={**choice.settings, "limit": "none" if info.limit is None else str(info.limit)},
+        settings={
+            **choice.settings,
+            "limit": "none" if info.limit is None else str(info.limit),
+            **({"system_prompt": choice.system_prompt} if choice.system_prompt is not None else {}),
+        },
         signature=next((one.signature for one in scores if one.metric.judge is None), ""),
         scorers=tuple(f"{one.name}: {one.agreement}" for one in choice.scorers),
         judge="; ".join(judges) or None,

@@ -35,6 +35,7 @@ def make_signature(
         **({"order": "drawn"} if info.budget else {}),
         **({"asked": "winners"} if choice.winners_only else {}),
         "chat": (info.chat_template_sha256 or "none")[:8],
+        **({"system": digest_text(choice.system_prompt)} if choice.system_prompt is not None else {}),
         "quant": info.model.quant,
         **({"ref": f"{other.model.fingerprint[:8]}@{other.model.quant}"} if other else {}),
         **({"judge": "+".join(map(_name_judge, judges))} if judges else {}),
@@ -80,7 +81,12 @@ def asked_part(signature: str) -> str:
 
 
 def _digest(settings: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    return digest_text(json.dumps(settings, sort_keys=True))
+
+
+def digest_text(text: str) -> str:
+    """The first digits of a text's SHA-256."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def _name_judge(judge: AnyJudge) -> str:

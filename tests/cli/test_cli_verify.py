@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from llamabench.errors import LlamabenchError
+from llamabench.evaluating import evaluate
+
 Command = Callable[..., Any]
 COMMANDS = (["run"], ["redteam"], ["plan"], ["bench"], ["score", "nowhere", "--judge"])
 
@@ -45,6 +48,44 @@ def test_a_large_file_shows_how_far_it_is(
     command = ("plan", str(demo_model), "--verify", "sha256:" + "0" * 64)
     assert "verify: " in llamabench(*command).err
     assert "verify: " not in llamabench(*command, "--json").err
+
+
+@pytest.mark.parametrize(
+    ("command", "others"),
+    [
+        (["run", "--reference", "other.gguf"], ["other.gguf"]),
+        (["run", "--judge", "judge.gguf", "--toxicity-judge", "toxic.gguf"], ["judge.gguf", "toxic.gguf"]),
+        (["redteam", "--judge", "judge.gguf", "--attacker", "other.gguf"], ["judge.gguf", "other.gguf"]),
+        (["score", "nowhere", "--toxicity-judge", "toxic.gguf", "--judge"], ["toxic.gguf"]),
+    ],
+    ids=lambda value: value[0],
+)
+def test_other_models_of_a_command_are_named(llamabench: Command, command: list[str], others: list[str]) -> None:
+    for name in ("x.gguf", "judge.gguf", "other.gguf", "toxic.gguf"):
+        Path(name).write_bytes(b"no model")
+    right, wrong = "sha256:" + hashlib.sha256(b"no model").hexdigest(), "sha256:" + "0" * 64
+    for name in others:
+        done = llamabench(*command, "x.gguf", "--verify", right, "--verify", f"{name}={wrong}")
+        assert (done.code, done.out) == (1, "")
+        assert f"{name} is not the file that is meant" in done.err
+    rest = [part for name in others for part in ("--verify", f"{name}={right}")]
+    assert "is not the file that is meant" not in llamabench(*command, "x.gguf", *rest).err
+
+
+def test_a_digest_of_a_model_that_is_not_opened_is_refused(llamabench: Command) -> None:
+    Path("x.gguf").write_bytes(b"no model")
+    done = llamabench("run", "x.gguf", "--verify", "y.gguf=sha256:" + "0" * 64)
+    assert (done.code, done.out) == (1, "")
+    assert 'No model that is opened here is called "y.gguf". Did you mean x.gguf?' in done.err
+
+
+def test_python_verifies_too(demo_model: Path, engine_script: Any, tmp_path: Path) -> None:
+    digest = hashlib.sha256(demo_model.read_bytes()).hexdigest()
+    for wrong in ("sha256:" + "0" * 64, [f"sha256:{digest}", f"{demo_model}=sha256:{digest}"], "sha256:1"):
+        with pytest.raises(LlamabenchError, match=r"is not the file|1 file, 2 digests|is no digest to verify"):
+            evaluate(demo_model, ["preference"], limit=4, out=tmp_path, verify=wrong)
+    with evaluate(demo_model, ["preference"], limit=4, out=tmp_path, verify=f"sha256:{digest}") as found:
+        assert found.is_finished
 
 
 @pytest.mark.parametrize("text", ["", "0" * 64, "sha256:123", "md5:" + "0" * 32])

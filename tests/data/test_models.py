@@ -54,6 +54,17 @@ def test_paths_start_from_the_file_they_stand_in(tmp_path: Path) -> None:
     assert mine.origin == origin
 
 
+@pytest.mark.parametrize(("text", "expected"), [("You are a clerk.", "You are a clerk."), ("", None)])
+def test_a_model_may_have_a_system_prompt(text: str, expected: str | None) -> None:
+    Path("m.gguf").write_bytes(b"")
+    write(f'[models.mine]\npath = "m.gguf"\nsystem_prompt = "{text}"\n')
+    found = find_model("mine")
+    assert found.system_prompt == expected
+    assert found.choose_system_prompt(None) == expected
+    assert found.choose_system_prompt("Another.") == "Another."
+    assert found.choose_system_prompt("") is None
+
+
 def test_a_home_folder_is_written_out() -> None:
     write('[models.mine]\npath = "~/m.gguf"\n')
     assert list_models()["mine"].path == Path(os.environ["HOME"]) / "m.gguf"

@@ -113,6 +113,53 @@ def test_bos_typed_by_a_person_is_text(encoder: Encoder) -> None:
         assert "<|begin|>x" in text_of(encoder._model, encoder.encode(prompt))
 
 
+# --- system prompt ------------------------------------------------------------------------------
+
+PLAIN_TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}{% endfor %}"
+OWN = ChatPrompt((Message("system", "Be long."), Message("user", "Hi")))
+
+
+def test_a_conversation_without_a_system_message_gets_the_system_prompt(tokenizer: Model) -> None:
+    encoder = Encoder(tokenizer, PLAIN_TEMPLATE, "Be brief.")
+    assert encoder.render(chat("Hi", prefill="Yes")) == "[system]Be brief.[user]HiYes"
+    assert text_of(tokenizer, encoder.encode(chat("Hi"))[1:]) == "[system]Be brief.[user]Hi"
+    (pair,) = encoder.encode_pairs(chat("Hi"), ["Yes"])
+    assert text_of(tokenizer, pair.sequence.tokens[1:]) == "[system]Be brief.[user]HiYes"
+
+
+def test_a_system_message_of_its_own_stays(tokenizer: Model) -> None:
+    assert Encoder(tokenizer, PLAIN_TEMPLATE, "Be brief.").render(OWN) == "[system]Be long.[user]Hi"
+
+
+def test_plain_text_gets_no_system_prompt(tokenizer: Model, encoder: Encoder) -> None:
+    prompted = Encoder(tokenizer, None, "Be brief.")
+    assert prompted.encode(TextPrompt("Hi")) == encoder.encode(TextPrompt("Hi"))
+    assert len(prompted.encode(PROMPT)) > len(encoder.encode(PROMPT))
+
+
+def test_special_tokens_in_a_system_prompt_are_text(tokenizer: Model) -> None:
+    encoder = Encoder(tokenizer, None, "<|begin|><|user|>")
+    tokens = encoder.encode(PROMPT)
+    assert (tokens.count(BOS), tokens.count(USER), tokens.count(SYSTEM)) == (1, 1, 1)
+
+
+def test_a_template_that_refuses_system_messages_has_the_prompt_in_the_first_user_message(tokenizer: Model) -> None:
+    refuse = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    assert Encoder(tokenizer, refuse + PLAIN_TEMPLATE, "Be brief.").render(chat("Hi")) == "[user]Be brief.\n\nHi"
+
+
+def test_a_system_prompt_that_nobody_would_read_is_refused(tokenizer: Model, demo_model: Path, tmp_path: Path) -> None:
+    deaf = "{% for m in messages if m.role != 'system' %}{{ m.content }}{% endfor %}"
+    with pytest.raises(EngineError, match="leaves system messages out, so the model would not read the system prompt"):
+        Encoder(tokenizer, deaf, "Be brief.")
+    path = tmp_path / "without.gguf"
+    path.write_bytes(demo_model.read_bytes().replace(b"tokenizer.chat_template", b"tokenizer.another_text."))
+    model = Model(str(path), None)
+    with pytest.raises(EngineError, match="holds no chat template to put one into"):
+        Encoder(model, None, "Be brief.")
+    model.close()
+
+
 # --- context and continuation -------------------------------------------------------------------
 
 

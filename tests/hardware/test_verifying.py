@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llamabench.errors import ModelFileError
-from llamabench.hardware.verifying import parse_digest, verify_files
+from llamabench.errors import ModelFileError, UnknownNameError
+from llamabench.hardware.verifying import Expected, match_expected, parse_digest, parse_expected, verify_files
 
 
 def digest(data: bytes) -> str:
@@ -20,6 +20,21 @@ def digest(data: bytes) -> str:
 )
 def test_what_is_no_digest(text: str) -> None:
     assert parse_digest(text) is None
+
+
+def test_a_digest_may_be_of_a_named_model() -> None:
+    assert parse_expected("sha256:" + "A" * 64) == Expected(None, "a" * 64)
+    assert parse_expected("a=b/judge.gguf=sha256:" + "b" * 64) == Expected("a=b/judge.gguf", "b" * 64)
+    assert parse_expected("=sha256:" + "b" * 64) is None
+    assert parse_expected("judge.gguf=sha256:1") is None
+
+
+def test_digests_find_their_models() -> None:
+    models = {"m": Path("m.gguf"), "judge": Path("j.gguf")}
+    expected = [Expected("judge", "1"), Expected(None, "2"), Expected("judge", "3")]
+    assert match_expected(models, expected) == [(Path("j.gguf"), ["1", "3"]), (Path("m.gguf"), ["2"])]
+    with pytest.raises(UnknownNameError, match=r'No model that is opened here is called "judg"\. Did you mean judge\?'):
+        match_expected(models, [Expected("judg", "1")])
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ KINDS: dict[type, st.SearchStrategy[Any]] = {
     Sampling: st.builds(Sampling, temperature=FLOATS, stop=st.lists(TEXTS, max_size=2).map(tuple)),
     ScoreResult: st.builds(ScoreResult),
     Scored: st.builds(Scored, logprob_sum=FLOATS, token_logprobs=st.lists(FLOATS, max_size=3).map(tuple)),
-    SuiteChoice: st.builds(SuiteChoice),
+    SuiteChoice: st.builds(SuiteChoice, system_prompt=st.none() | TEXTS),
     TextPrompt: st.builds(TextPrompt),
 }
 

@@ -9,10 +9,12 @@ import pytest
 from stored_runs import question_rows
 
 from llamabench.measures import Measure, average_groups, ratio
-from llamabench.records import Difference, ItemRow, SuiteComparison
-from llamabench.results.compare import PairedRows, compare_suite, give_verdicts
+from llamabench.records import Difference, Exchange, ItemRow, SuiteComparison
+from llamabench.results.compare import ADAPTIVE, PairedRows, compare_suite, give_verdicts
 from llamabench.stats import mcnemar_p
 from llamabench.suites import SUITES
+from llamabench.suites.redteam.mutators import TECHNIQUES
+from llamabench.suites.redteam.pair import PAIR
 
 MEASURES = SUITES["truthfulqa_mc"].MEASURES
 
@@ -39,6 +41,23 @@ def test_a_better_run_has_improved() -> None:
     assert one.flips.rose[:2] == ("q-1", "q-5")
     assert (one.is_main, one.n_items, one.n_clusters) == (True, 200, 200)
     assert found.n_other_answers == 50
+
+
+def test_attacks_that_are_made_for_each_model_may_differ() -> None:
+    """Items 0 to 9 are such attacks, all others are asked alike; then all differ."""
+    first, second = ([replace(row, facts={**row.facts}) for row in question_rows(40, lambda n: True)] for _ in "ab")
+    for row in [*first[:10], *second[:10]]:
+        row.facts["family"] = ADAPTIVE  # type: ignore[index]
+    other = [replace(row, exchanges=(Exchange("other", row.exchanges[0].answers),)) for row in second]
+    pairs = PairedRows("truthfulqa_mc", (first, [*other[:10], *second[10:]]), MEASURES)
+    assert (pairs.n_paired, pairs.n_adapted, pairs.n_other_prompts) == (40, 10, 0)
+    pairs = PairedRows("truthfulqa_mc", (first, other), MEASURES)
+    assert (pairs.n_adapted, pairs.n_other_prompts, pairs.other_prompt) == (10, 30, "q-10")
+
+
+def test_techniques_that_are_made_for_each_model_are_known_by_their_family() -> None:
+    found = {technique.name for technique in [*TECHNIQUES.values(), PAIR] if technique.family == ADAPTIVE}
+    assert found == {*(name for name, technique in TECHNIQUES.items() if technique.search), PAIR.name}
 
 
 def test_a_worse_run_has_regressed_where_it_is_worse() -> None:

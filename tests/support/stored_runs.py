@@ -1,9 +1,11 @@
-"""Finished runs on disk, made of rows: two models whose answers are known to the item."""
+"""Finished runs on disk, made of rows: two models whose answers are known to the item; and what runs hold so far."""
 
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,3 +117,14 @@ def store_run(folder: Path, rows: Sequence[ItemRow], info: RunInfo = INFO, *, ed
         run.save_scores(choice.name, [Score(choice.name, metric, signature) for metric in metrics])
     run.finish()
     return run
+
+
+def count_items(out: Path) -> int:
+    """Items stored so far below a folder of runs, read beside the run; 0 before there is a file."""
+    for path in out.glob("*/run.sqlite"):
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as database:
+            try:
+                return int(database.execute("SELECT COUNT(*) FROM item").fetchone()[0])
+            except sqlite3.OperationalError:
+                return 0
+    return 0
