@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check format docs bench clean
+.PHONY: setup demo test check coverage format docs bench clean
 
 setup: $(READY)
 
@@ -26,6 +26,13 @@ check: $(READY)
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml llamabench
 	$(BIN)/python -m pytest
 
+# which lines and branches of llamabench/ the tests reach, processes that hold models among them; takes longer than `test`
+coverage: $(READY)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -38,4 +45,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/mcq.py --build --quick
 
 clean:
-	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .coverage*
