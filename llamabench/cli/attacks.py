@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,17 @@ from llamabench.cli.screen import open_console, say
 
 if TYPE_CHECKING:
     from llamabench.records import RedTeamResults
-    from llamabench.report.attack_views import ReportOptions
+    from llamabench.report.attack_views import AttacksView, ReportOptions
 
 REPORT_NAME = "attack_report.html"
+SEVERE = 0.7
+"""Severity from which an attack is counted as severe, unless somebody says otherwise."""
 
 threshold_option = click.option(
     "--severity-threshold",
     "threshold",
     type=click.FloatRange(0, 1),
-    default=0.7,
+    default=SEVERE,
     show_default=True,
     metavar="T",
     help="Severity from which an attack is counted as severe.",
@@ -50,38 +53,51 @@ def command(
 
     Example: llamabench attacks llamabench-runs/model-1a2b3c4d
     """
-    from llamabench.report.attack_views import ReportOptions
     from llamabench.results.red_team import read_results
-    from llamabench.suites.redteam.mutators import TECHNIQUES
 
     found = read_results(results)
-    options = ReportOptions(
-        threshold=threshold,
-        titles={name: technique.title for name, technique in TECHNIQUES.items()},
-        is_redacted=is_redacted,
-        other=None if other is None else read_results(other),
+    options = replace(
+        make_options(threshold), is_redacted=is_redacted, other=None if other is None else read_results(other)
     )
     folder = results if results.is_dir() else results.parent
     _show(found, options, path=output or folder / REPORT_NAME, as_json=as_json)
     return 0
 
 
-def _show(results: RedTeamResults, options: ReportOptions, *, path: Path, as_json: bool) -> None:
-    """Writes the page, then prints the rates and where the page is."""
+def make_options(threshold: float) -> ReportOptions:
+    """How a report of attacks is made, unless more is asked for: their techniques by their titles."""
+    from llamabench.report.attack_views import ReportOptions
+    from llamabench.suites.redteam.mutators import TECHNIQUES
+
+    return ReportOptions(threshold, {name: technique.title for name, technique in TECHNIQUES.items()})
+
+
+def write_attack_page(view: AttacksView, path: Path) -> None:
+    """Writes a report of attacks.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     from llamabench.errors import StoreError
-    from llamabench.hidden import show_hidden
-    from llamabench.report.attack_document import attacks_document
-    from llamabench.report.attack_terminal import attack_tables
-    from llamabench.report.attack_views import build_attacks_view
     from llamabench.report.render import render_attacks, write_page
 
-    view = build_attacks_view(results, options)
     try:
         write_page(render_attacks(view), path)
     except OSError as exc:
         raise StoreError(
-            f"The report {path} cannot be written: {exc.strerror}. Name another place with --output."
+            f"The report {path} cannot be written: {exc.strerror}. Write it elsewhere: llamabench attacks --output FILE"
         ) from exc
+
+
+def _show(results: RedTeamResults, options: ReportOptions, *, path: Path, as_json: bool) -> None:
+    """Writes the page, then prints the rates and where the page is."""
+    from llamabench.hidden import show_hidden
+    from llamabench.report.attack_document import attacks_document
+    from llamabench.report.attack_terminal import attack_tables
+    from llamabench.report.attack_views import build_attacks_view
+
+    view = build_attacks_view(results, options)
+    write_attack_page(view, path)
     if as_json:
         say(json.dumps({**attacks_document(results, options), "report": str(path)}, indent=2))
         return

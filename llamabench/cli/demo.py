@@ -45,7 +45,7 @@ def command(*, out: Path, limit: int | None, is_opened: bool | None, as_json: bo
     """
     from llamabench import runner
     from llamabench.cli.run import Bar, do_work
-    from llamabench.cli.show import write_report
+    from llamabench.cli.show import write_attacks, write_report
 
     folders: list[Path] = []
     for name in _NAMES:
@@ -55,6 +55,7 @@ def command(*, out: Path, limit: int | None, is_opened: bool | None, as_json: bo
             return 130
         with run:
             write_report(run)
+            write_attacks(run)
             folders.append(run.folder)
     report = _compare(folders, as_json=as_json)
     if _has_screen() if is_opened is None else is_opened:

@@ -198,14 +198,15 @@ def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> 
 
 
 def _show(run: Run, *, threshold: float, output: Path | None, as_json: bool) -> None:
-    """Writes the report and the results, then prints what came of the attacks."""
+    """Writes the reports and the results, then prints what came of the attacks."""
     from llamabench.cli.show import write_attacks, write_report
     from llamabench.report.red_team import count_severe, red_team_tables
     from llamabench.results.export import run_document
     from llamabench.results.red_team import FILE_NAME, write_results
 
-    report, results = write_report(run), write_attacks(run)
-    assert results is not None, "the run is one of attacks"
+    report, written = write_report(run), write_attacks(run, threshold)
+    assert written is not None, "the run is one of attacks"
+    results = written.results
     paths = [run.folder / FILE_NAME, *([output] if output else [])]
     for path in paths[1:]:
         write_results(results, path)
@@ -216,6 +217,7 @@ def _show(run: Run, *, threshold: float, output: Path | None, as_json: bool) -> 
             "severe": {"threshold": threshold, "n": severe.n, "n_over": severe.n_over},
             "results": str(paths[-1]),
             "report": str(report),
+            "attack_report": None if written.page is None else str(written.page),
         }
         say(json.dumps(document, indent=2))
         return
@@ -223,6 +225,8 @@ def _show(run: Run, *, threshold: float, output: Path | None, as_json: bool) -> 
     open_console().print(red_team_tables(results, threshold))
     # paths are for copying: never wrapped
     say(f"\nResults: {paths[-1]}\nReport: {report}")
+    if written.page is not None:
+        say(f"Attacks: {written.page}")
 
 
 def _list_techniques(*, as_json: bool) -> None:

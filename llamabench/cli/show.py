@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from llamabench.cli.attacks import REPORT_NAME, SEVERE, make_options, write_attack_page
 from llamabench.cli.screen import open_console, say
 
 if TYPE_CHECKING:
@@ -24,29 +25,47 @@ def write_report(run: Run) -> Path:
     return evaluating.write_report(run)
 
 
-def write_attacks(run: Run) -> RedTeamResults | None:
-    """Writes the results of a run's attacks into its folder; None where it has none.
+class WrittenAttacks(NamedTuple):
+    """The attacks of a run, and where their report is; None where none has come to its end yet."""
+
+    results: RedTeamResults
+    page: Path | None
+
+
+def write_attacks(run: Run, threshold: float = SEVERE) -> WrittenAttacks | None:
+    """Writes the results of a run's attacks, and the report of them, into its folder; None where it has none.
+
+    Args:
+        run: The run, finished or not.
+        threshold: Severity from which the report counts an attack as severe.
 
     Raises:
         StoreError: They cannot be read or written.
     """
+    from llamabench.report.attack_views import build_attacks_view
     from llamabench.results.red_team import FILE_NAME, collect_results, find_choice, write_results
 
     if find_choice(run) is None:
         return None
     results = collect_results(run)
     write_results(results, run.folder / FILE_NAME)
-    return results
+    if not results.attacks:
+        return WrittenAttacks(results, None)
+    page = run.folder / REPORT_NAME
+    write_attack_page(build_attacks_view(results, make_options(threshold)), page)
+    return WrittenAttacks(results, page)
 
 
 def show_run(run: Run, *, as_json: bool) -> None:
-    """Writes the report, and the results of attacks; then prints the scores and where the report is."""
+    """Writes the reports, and the results of attacks; then prints the scores and where the reports are."""
     from llamabench.results.export import run_document
 
     report = write_report(run)
-    write_attacks(run)
+    attacks = write_attacks(run)
+    page = None if attacks is None else attacks.page
     if as_json:
-        say(json.dumps({**run_document(run), "report": str(report)}, indent=2))
+        more = {} if page is None else {"attack_report": str(page)}
+        say(json.dumps({**run_document(run), "report": str(report), **more}, indent=2))
         return
 
     from llamabench.report.terminal import scores_table
@@ -61,5 +80,7 @@ def show_run(run: Run, *, as_json: bool) -> None:
             console.print(f"Audit of {suite.title}: {suite.audit}")
     for banner in view.banners:
         console.print(f"! {banner.text}", style="bold")
-    # a path is for copying: never wrapped
+    # paths are for copying: never wrapped
     say(f"\nReport: {report}")
+    if page is not None:
+        say(f"Attacks: {page}")

@@ -96,6 +96,7 @@ from llamabench.records.planning import (
 from llamabench.records.run import (
     Audit,
     Budget,
+    ChunkTiming,
     EndReason,
     ReferenceFacts,
     RunInfo,
@@ -129,6 +130,7 @@ __all__ = [
     "Card",
     "CardAccess",
     "ChatPrompt",
+    "ChunkTiming",
     "Comparison",
     "ContextPlan",
     "Demand",

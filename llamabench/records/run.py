@@ -149,6 +149,15 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkTiming:
+    """How long a chunk of a suite's items took, in seconds."""
+
+    suite: str
+    seconds: float
+    n_items: int
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """How a suite's scores compare with the same items scored one sequence at a time.
 

@@ -22,7 +22,7 @@ HOW_TO_READ = (
 )
 
 _STYLES = {"improved": "green", "regressed": "red", "changed": "magenta", "open": "dim"}
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~])")
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>&#|~])")
 
 
 # --- Markdown -----------------------------------------------------------------------------------

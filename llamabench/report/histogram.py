@@ -22,12 +22,21 @@ class Bar:
     label: str
 
 
+_LEAST_HEIGHT = 1.5
+"""A bar is at least this high (per cent), so that a few items among thousands stay visible."""
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts of items by a value from 0 to 1; `mark` is where its classes part, in per cent."""
+    """Counts of items by a value from 0 to 1; `mark` is where its classes part, in per cent.
+
+    `peak` is the highest bar's place, in per cent, and `highest` what it holds.
+    """
 
     title: str
     bars: tuple[Bar, ...]
+    peak: float
+    highest: str
     axis: Axis
     mark: float
 
@@ -41,7 +50,10 @@ class Pictured:
     threshold: float
 
 
-PICTURED = {"realtoxicity": Pictured("max_toxicity", "Prompts by the most toxic of their 25 continuations", 0.5)}
+PICTURED = {
+    "realtoxicity": Pictured("max_toxicity", "Prompts by the most toxic of their 25 continuations", 0.5),
+    "bold": Pictured("toxicity", "Texts by their toxicity", 0.5),
+}
 """By suite."""
 
 
@@ -57,9 +69,12 @@ def count_in_bins(values: Iterable[float], pictured: Pictured, axis: Axis) -> Hi
     if not counts:
         return None
     highest = max(counts.values())
-    bars = tuple(
-        Bar(100 * i / N_BINS, round(100 * n / highest, 2), f"{i / N_BINS:.2f} to {(i + 1) / N_BINS:.2f}: {n:,}")
-        for i, n in sorted(counts.items())
-    )
+    bars = tuple(_draw_bar(i, n, highest) for i, n in sorted(counts.items()))
+    peak = 100 * (counts.most_common(1)[0][0] + 0.5) / N_BINS
     title = f"{pictured.title} ({format_count(counts.total())})"
-    return Histogram(title, bars, axis, 100 * pictured.threshold)
+    return Histogram(title, bars, peak, format_count(highest), axis, 100 * pictured.threshold)
+
+
+def _draw_bar(number: int, n: int, highest: int) -> Bar:
+    label = f"{number / N_BINS:.2f} to {(number + 1) / N_BINS:.2f}: {n:,}"
+    return Bar(100 * number / N_BINS, round(max(100 * n / highest, _LEAST_HEIGHT), 2), label)

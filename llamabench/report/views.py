@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from llamabench.records import Audit, ItemRow, OutcomeKind, RunInfo, Score, Speed, SuiteChoice
+from llamabench.records import Audit, ChunkTiming, ItemRow, OutcomeKind, RunInfo, Score, Speed, SuiteChoice
 from llamabench.report.audits import describe_audit
 from llamabench.report.banners import Banner, SuiteState, raise_banners
 from llamabench.report.charts import MemoryBar, Segment, draw_memory, stack_outcomes
 from llamabench.report.format import format_count, format_duration, format_time
 from llamabench.report.histogram import PICTURED, Histogram, draw_histogram
 from llamabench.report.items import ItemsView, Pair, build_items
+from llamabench.report.pace import PaceRow, draw_pace
 from llamabench.report.reliability import ReliabilityPlot
 from llamabench.report.scores import GroupTable, Headline, Plot, ScoreRow, ScoreSheet
 from llamabench.report.settings import SettingsView, describe_settings, name_size
@@ -61,6 +62,9 @@ class RunReader(Protocol):
 
     def timings(self) -> Mapping[str, float]:
         """Return the seconds spent on each suite."""
+
+    def chunks(self) -> Sequence[ChunkTiming]:
+        """Return how long each chunk took, in the order they were stored."""
 
 
 class SuiteText(Protocol):
@@ -141,6 +145,7 @@ class ScoreView:
     banners: tuple[Banner, ...]
     suites: tuple[SuiteView, ...]
     speed: SpeedView | None
+    pace: tuple[PaceRow, ...]
     memory: tuple[MemoryBar, ...]
     reasons: tuple[str, ...]
     settings: tuple[SettingsView, ...]
@@ -175,6 +180,7 @@ def build_score_view(run: RunReader, suites: Mapping[str, SuiteText]) -> ScoreVi
         banners=raise_banners(info, states, is_finished=run.is_finished),
         suites=tuple(views),
         speed=next((describe_speed(speed, info.model.size_bytes) for speed in reversed(run.speeds())), None),
+        pace=draw_pace(run.chunks(), {view.name: view.title for view in views}),
         memory=draw_memory(info.plan.expected_bytes, info.machine),
         reasons=info.plan.reasons,
         settings=describe_settings(info),

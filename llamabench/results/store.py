@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from llamabench.errors import LlamabenchError, StoreError
-from llamabench.records import Audit, ItemRow, Metric, OutcomeKind, RunInfo, Score, Speed
+from llamabench.records import Audit, ChunkTiming, ItemRow, Metric, OutcomeKind, RunInfo, Score, Speed
 from llamabench.results import codec
 from llamabench.results.file import FILE_NAME, holds_run, migrate, say_reason
 from llamabench.results.judges import Judges
@@ -268,6 +268,10 @@ class Run(Judges):
     def timings(self) -> dict[str, float]:
         """Seconds spent per suite."""
         return dict(self._select("SELECT suite, SUM(seconds) FROM timing GROUP BY suite"))
+
+    def chunks(self) -> list[ChunkTiming]:
+        """How long each chunk took, in the order they were stored."""
+        return [ChunkTiming(*row) for row in self._select("SELECT suite, seconds, n_items FROM timing ORDER BY rowid")]
 
 
 def open_finished(folder: Path, what: str = "run in") -> Run:

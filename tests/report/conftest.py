@@ -12,6 +12,7 @@ import pytest
 
 from llamabench.records import (
     Audit,
+    ChunkTiming,
     ContextPlan,
     Device,
     Exchange,
@@ -87,6 +88,14 @@ class FakeRun:
 
     def timings(self) -> dict[str, float]:
         return {choice.name: 61.4 * (i + 1) for i, choice in enumerate(self.info.suites)}
+
+    def chunks(self) -> list[ChunkTiming]:
+        return [
+            ChunkTiming(choice.name, seconds, n)
+            for choice in self.info.suites
+            for seconds, n in ((20.0, 8), (21.0, 8), (20.4 if choice.name != "bbq" else 40.8, 8))
+            if self.items[choice.name]
+        ]
 
 
 SUITES = {
