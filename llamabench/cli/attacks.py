@@ -85,7 +85,8 @@ def write_attack_page(view: AttacksView, path: Path) -> None:
         write_page(render_attacks(view), path)
     except OSError as exc:
         raise StoreError(
-            f"The report {path} cannot be written: {exc.strerror}. Write it elsewhere: llamabench attacks --output FILE"
+            f"The report {path} cannot be written: {exc.strerror}. "
+            "Name another place with --output of `llamabench attacks`."
         ) from exc
 
 

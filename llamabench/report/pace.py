@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llamabench.records import ChunkTiming
@@ -11,6 +11,8 @@ from llamabench.report.format import format_duration, format_things
 N_STEPS = 60
 """Most steps of a strip; more chunks are put together, by time."""
 
+_LEAST_CHUNKS = 4
+"""Chunks of a step at least: two are under way at once, so the time between two ends says little of either."""
 _LEAST_HEIGHT = 2.0
 """A step is drawn at least this high (per cent), so that a slow one is no gap."""
 
@@ -68,23 +70,30 @@ def draw_pace(chunks: Sequence[ChunkTiming], titles: Mapping[str, str]) -> tuple
     """
     rows = []
     for name, title in titles.items():
-        stretches = list(_gather([chunk for chunk in chunks if chunk.suite == name]))
+        stretches = _gather([chunk for chunk in chunks if chunk.suite == name])
         if stretches:
             rows.append(_draw(title, stretches))
     return tuple(rows)
 
 
-def _gather(chunks: Sequence[ChunkTiming]) -> Iterator[_Stretch]:
-    """Put neighbouring chunks together until each stretch has its share of the time."""
-    least_s = sum(chunk.seconds for chunk in chunks) / N_STEPS
+def _gather(chunks: Sequence[ChunkTiming]) -> list[_Stretch]:
+    """Put neighbouring chunks together until each stretch has its share of the time, and chunks enough."""
+    total_s = sum(chunk.seconds for chunk in chunks)
+    if total_s <= 0:
+        return []
+    stretches = []
     start_s = end_s = 0.0
-    n_items = 0
-    for number, chunk in enumerate(chunks, 1):
-        end_s += chunk.seconds
-        n_items += chunk.n_items
-        if end_s > start_s and (end_s - start_s >= least_s or number == len(chunks)):
-            yield _Stretch(start_s, end_s, n_items)
-            start_s, n_items = end_s, 0
+    n_items = n_chunks = 0
+    for chunk in chunks:
+        end_s, n_items, n_chunks = end_s + chunk.seconds, n_items + chunk.n_items, n_chunks + 1
+        if n_chunks >= _LEAST_CHUNKS and end_s - start_s >= total_s / N_STEPS:
+            stretches.append(_Stretch(start_s, end_s, n_items))
+            start_s, n_items, n_chunks = end_s, 0, 0
+    if n_chunks:
+        # what is left is too little for itself
+        last = stretches.pop() if stretches else _Stretch(0.0, 0.0, 0)
+        stretches.append(_Stretch(last.start_s, end_s, last.n_items + n_items))
+    return stretches
 
 
 def _draw(title: str, stretches: Sequence[_Stretch]) -> PaceRow:
@@ -114,6 +123,4 @@ def format_rate(per_s: float) -> str:
     >>> format_rate(1234.5), format_rate(87.25), format_rate(5.1234), format_rate(0.01234)
     ('1,234', '87.2', '5.12', '0.0123')
     """
-    if per_s >= 1000:
-        return f"{per_s:,.0f}"
-    return f"{per_s:.3g}"
+    return f"{per_s:,.0f}" if per_s >= 100 or per_s == 0 else f"{per_s:#.3g}"

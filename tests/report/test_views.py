@@ -9,7 +9,7 @@ import pytest
 from llamabench.records import Budget, Exchange, ItemRow, Machine, Metric, SuiteEnd
 from llamabench.report.charts import SHARE_AXIS, draw_memory, make_bias_axis, place_metric, stack_outcomes
 from llamabench.report.format import Scale
-from llamabench.report.histogram import Pictured, draw_histogram
+from llamabench.report.histogram import PICTURED, Pictured, draw_histogram
 from llamabench.report.items import N_FAILED, N_ITEMS, SUITE_CHARS, build_items
 from llamabench.report.scores import ScoreSheet
 from llamabench.report.views import ScoreView, SuiteView, build_score_view
@@ -62,7 +62,18 @@ def test_a_spread_counts_every_item_with_a_value() -> None:
     assert picture is not None
     assert picture.title == "Worst (5)"
     assert [(bar.x, bar.height) for bar in picture.bars] == [(0, 100), (50, 50), (95, 100)]
+    assert (picture.peak, picture.highest) == (2.5, "2")
     assert draw_histogram([_row(1)], Pictured("worst", "Worst", 0.5)) is None
+
+
+def test_a_few_among_thousands_stay_visible() -> None:
+    values = [0.1] * 5000 + [0.9]
+    picture = draw_histogram([replace(_row(i), values={"worst": x}) for i, x in enumerate(values)], PICTURED["bold"])
+    assert picture is None
+    rows = (replace(_row(i), values={"toxicity": x}) for i, x in enumerate(values))
+    picture = draw_histogram(rows, PICTURED["bold"])
+    assert picture is not None
+    assert picture.bars[-1].height >= 1
 
 
 def test_values_of_single_answers_stand_beside_them() -> None:
