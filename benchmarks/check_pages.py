@@ -21,7 +21,6 @@ LOOKS = (
     Look("light"),
     Look("dark", is_dark=True),
     Look("phone", width=390),
-    Look("phone-dark", width=390, is_dark=True),
     Look("printed", width=688, is_printed=True),
 )
 """How each page is looked at; what is printed is as wide as A4 without its margins."""
@@ -53,13 +52,14 @@ def main() -> int:
     with Browser() as browser:
         for page in options.pages:
             for look in LOOKS:
-                faults = list(check(browser, page, look, axe=axe))
+                browser.open(page, look)
+                if options.pictures is not None:
+                    take_picture(browser, page, look, folder=options.pictures)
+                faults = list(check(browser, page, axe=axe))
                 print(f"{page}\t{look.name}\t{'ok' if not faults else f'{len(faults)} faults'}", flush=True)
                 for fault in faults:
                     print(f"    {fault}")
                 n_faults += len(faults)
-                if options.pictures is not None:
-                    take_pictures(browser, page, look, folder=options.pictures)
     return 1 if n_faults else 0
 
 
@@ -74,9 +74,8 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-def check(browser: Browser, page: Path, look: Look, *, axe: str) -> Iterator[str]:
-    """What is wrong with a page that is looked at so: as it opens, and with all that folds unfolded."""
-    browser.open(page, look)
+def check(browser: Browser, page: Path, *, axe: str) -> Iterator[str]:
+    """What is wrong with a page that is open: as it opened, and with all that folds unfolded."""
     yield from find_complaints(browser, page)
     yield from find_wide(browser)
     if not browser.ask("document.body.innerText.trim().length > 100"):
@@ -109,10 +108,9 @@ def describe_faults(violations: Sequence[dict[str, object]]) -> Iterator[str]:
             yield f"axe {fault['rule']} ({fault['impact']}, {len(places)} places): {fault['help']}: {places[:3]}"
 
 
-def take_pictures(browser: Browser, page: Path, look: Look, *, folder: Path) -> None:
-    """Keeps the page as it opens; where it is printed, as a document."""
+def take_picture(browser: Browser, page: Path, look: Look, *, folder: Path) -> None:
+    """Keeps the page as it opened; where it is printed, as a document."""
     name = f"{page.resolve().parent.name}-{page.stem}-{look.name}"
-    browser.open(page, look)
     if look.is_printed:
         browser.print(folder / f"{name}.pdf")
     else:

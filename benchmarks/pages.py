@@ -4,8 +4,8 @@
 
 The two demo models are asked 60 starter items of each suite; their rows, again and again under new ids, become runs of
 58,492 items of BBQ, as many as the published set has, and runs of all suites with 3,000 items each. Scores are made of
-them as of any run. Each page is then opened in headless Chromium three times, and the median of the time to its load event is
-taken. Pages are read from the disk, as people open them.
+them as of any run. Each page is then opened in headless Chromium three times, and the median of the time to its load
+event is taken. Pages are read from the disk, as people open them.
 
 Not covered: other browsers, phones, and the time to draw a page after it is loaded.
 """

@@ -64,8 +64,7 @@ def test_the_document_says_where_everything_is(attack: Command) -> None:
     assert Path(document["report"]).is_file()
     page = Path(document["attack_report"])
     assert page.parent == Path(document["report"]).parent
-    assert "0 to 1" in page.read_text(encoding="utf-8")
-    assert "at or over severity 0 " in page.read_text(encoding="utf-8")
+    assert "at or over severity 0<" in page.read_text(encoding="utf-8")
     assert document["run"]["suites"][0]["settings"]["count"] == "9"
     rates = {one["metric"]: one["value"] for one in document["scores"] if one["group"] is None}
     assert rates["attack_success_rate"] == pytest.approx(1 / 3)
