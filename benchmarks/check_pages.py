@@ -26,6 +26,8 @@ LOOKS = (
 """How each page is looked at; what is printed is as wide as A4 without its margins."""
 
 _GRAVE = ("serious", "critical")
+_DRAW_ALL = "for (const one of document.querySelectorAll('.item')) one.style.contentVisibility = 'visible';"
+"""Items are drawn only where they are seen; a picture of the whole page is to show all."""
 _OPEN_ALL = """
 for (const one of document.querySelectorAll(".item:nth-child(n + 7)")) one.remove();
 for (const one of document.querySelectorAll("details")) one.open = true;
@@ -80,6 +82,7 @@ def check(browser: Browser, page: Path, *, axe: str) -> Iterator[str]:
     yield from find_wide(browser)
     if not browser.ask("document.body.innerText.trim().length > 100"):
         yield "there is nothing to read"
+    browser.run(_DRAW_ALL)
     browser.run(_OPEN_ALL)
     yield from (f"unfolded: {fault}" for fault in find_wide(browser))
     browser.run(axe)
@@ -111,6 +114,7 @@ def describe_faults(violations: Sequence[dict[str, object]]) -> Iterator[str]:
 def take_picture(browser: Browser, page: Path, look: Look, *, folder: Path) -> None:
     """Keeps the page as it opened; where it is printed, as a document."""
     name = f"{page.resolve().parent.name}-{page.stem}-{look.name}"
+    browser.run(_DRAW_ALL)
     if look.is_printed:
         browser.print(folder / f"{name}.pdf")
     else:

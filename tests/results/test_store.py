@@ -112,6 +112,8 @@ def test_rows_come_back_as_they_were_in_their_order(run: Run, make_rows: Rows) -
     assert list(run.rows("bbq")) == rows
     assert run.done_ids("bbq") == {row.id for row in rows}
     assert run.timings() == {"bbq": 3.5}
+    assert sum(chunk.seconds for chunk in run.chunks()) == 3.5
+    assert [chunk.suite for chunk in run.chunks()] == ["bbq"] * len(run.chunks())
     assert run.has_items
 
 

@@ -1,6 +1,6 @@
 """How large the pages of large runs are, and how soon they open.
 
-    python benchmarks/pages.py [--items 58492] [--keep FOLDER]
+    python benchmarks/page_sizes.py [--items 58492] [--keep FOLDER]
 
 The two demo models are asked 60 starter items of each suite; their rows, again and again under new ids, become runs of
 58,492 items of BBQ, as many as the published set has, and runs of all suites with 3,000 items each. Scores are made of
