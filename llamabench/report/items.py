@@ -18,8 +18,10 @@ N_ITEMS = 300
 """Most items of one suite in a page."""
 N_FAILED = 200
 """Most failed items among them, so that scored ones can be read too."""
-SUITE_CHARS = 400_000
-"""Most characters of prompts and answers of one suite in a page."""
+SUITE_CHARS = 600_000
+"""Most characters of one suite's items in a page, their markup included."""
+PAGE_CHARS = 2_400_000
+"""The same for all suites together: none has more than its even share."""
 
 _PROMPT_CHARS = 2_000
 _ANSWER_CHARS = 800
@@ -27,7 +29,9 @@ _N_ANSWERS = 25
 _N_FACTS = 12
 _FACT_CHARS = 80
 _LEAST_OPENING = 160
-_ROW_CHARS = 100
+_ITEM_CHARS = 600
+_ROW_CHARS = 150
+"""Markup of an item, and of each of its answers."""
 _BEHAVIOUR = ("expected", "observed")
 """Facts that say in words what a test wanted and what it saw; a page shows them whole."""
 
@@ -132,16 +136,17 @@ class _Pool:
         return [row for _, _, row in sorted(self.heap, reverse=True)]
 
 
-def build_items(rows: Iterable[ItemRow], seed: int) -> ItemsView:
+def build_items(rows: Iterable[ItemRow], seed: int, *, n_suites: int = 1) -> ItemsView:
     """Choose the items to show in one pass over the rows, and cut them to size.
 
     Args:
         rows: All finished items of the suite, in the order they are stored.
         seed: Seed of the choice; the same rows and seed give the same page.
+        n_suites: Suites that share the page.
     """
     chosen, n_total, first_prompt = _sample(rows, seed)
     opening = _shared_opening(chosen)
-    shown = _fit(_view_item(row, opening) for row in chosen)
+    shown = _fit((_view_item(row, opening) for row in chosen), min(SUITE_CHARS, PAGE_CHARS // n_suites))
     return ItemsView(
         shown=tuple(sorted(shown, key=_page_order)),
         n_total=format_count(n_total),
@@ -176,14 +181,14 @@ def _take_in_turn(groups: Mapping[str, _Pool], n: int) -> list[ItemRow]:
     return [row for _, row in zip(range(n), turns, strict=False)]
 
 
-def _fit(items: Iterable[ItemView]) -> list[ItemView]:
-    """Keep items until the page's room for text is used up."""
+def _fit(items: Iterable[ItemView], most_chars: int) -> list[ItemView]:
+    """Keep items until the room for them is used up."""
     kept: list[ItemView] = []
     n_chars = 0
     for item in items:
-        n_chars += sum(len(exchange.prompt) for exchange in item.exchanges)
+        n_chars += _ITEM_CHARS + sum(len(exchange.prompt) for exchange in item.exchanges)
         n_chars += sum(len(answer.text) + _ROW_CHARS for exchange in item.exchanges for answer in exchange.answers)
-        if kept and n_chars > SUITE_CHARS:
+        if kept and n_chars > most_chars:
             break
         kept.append(item)
     return kept

@@ -215,7 +215,7 @@ def _build_suite(run: RunReader, choice: SuiteChoice, *, text: SuiteText, scores
         group_plots=sheet.group_plots(),
         groups=sheet.group_table(),
         reliability=sheet.reliability(),
-        items=build_items(run.rows(choice.name), run.info.seed),
+        items=build_items(run.rows(choice.name), run.info.seed, n_suites=len(run.info.suites)),
         audit=next((describe_audit(audit) for audit in run.audits() if audit.suite == choice.name), None),
         scorers=tuple(Pair(one.name, one.agreement) for one in choice.scorers),
         judges=tuple(dict.fromkeys(row.judge for row in sheet.rows() if row.judge)),

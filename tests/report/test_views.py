@@ -10,7 +10,7 @@ from llamabench.records import Budget, Exchange, ItemRow, Machine, Metric, Suite
 from llamabench.report.charts import SHARE_AXIS, draw_memory, make_bias_axis, place_metric, stack_outcomes
 from llamabench.report.format import Scale
 from llamabench.report.histogram import PICTURED, Pictured, draw_histogram
-from llamabench.report.items import N_FAILED, N_ITEMS, SUITE_CHARS, build_items
+from llamabench.report.items import N_FAILED, N_ITEMS, PAGE_CHARS, SUITE_CHARS, build_items
 from llamabench.report.scores import ScoreSheet
 from llamabench.report.views import ScoreView, SuiteView, build_score_view
 from llamabench.report.words import METRIC_WORDS, judge_gap, judge_metric
@@ -299,6 +299,13 @@ def test_long_texts_are_cut_and_the_page_stays_small() -> None:
     assert exchange.n_cut + 2000 == pytest.approx(9001, abs=3)
     assert len(view.shown) * 2000 < SUITE_CHARS
     assert len(view.shown) > 150
+
+
+def test_suites_that_share_a_page_share_its_room() -> None:
+    rows = [_row(i, prompt=f"{i}" + "x" * 9000) for i in range(1000)]
+    n_shown = len(build_items(rows, seed=1, n_suites=10).shown)
+    assert n_shown * 2000 < PAGE_CHARS / 10
+    assert 60 < n_shown < len(build_items(rows, seed=1).shown) / 2
 
 
 def test_the_likeliest_answer_is_marked_unless_there_is_a_tie() -> None:
