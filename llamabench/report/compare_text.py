@@ -23,6 +23,8 @@ HOW_TO_READ = (
 
 _STYLES = {"improved": "green", "regressed": "red", "changed": "magenta", "open": "dim"}
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>&#|~])")
+_OPENING = re.compile(r"^(\d*)([-+=.)])(?=[\s=-]|$)")
+"""What begins a list or underlines a heading, where it stands first."""
 
 
 # --- Markdown -----------------------------------------------------------------------------------
@@ -95,7 +97,8 @@ def _write_costs(view: CostsView) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Text of a model or a file that Markdown shows as it is."""
-    return _MARKUP.sub(r"\\\1", show_hidden(text).replace("\n", " "))
+    escaped = _MARKUP.sub(r"\\\1", show_hidden(text).replace("\n", " ")).lstrip()
+    return _OPENING.sub(r"\1\\\2", escaped)
 
 
 # --- terminal -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from comparisons import make_comparison
 from hostile import find_obeyed, hostile_text
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from markdown_it import MarkdownIt
 from pages import Page, check_policy, check_requests
 from rich.console import Console
@@ -74,6 +74,10 @@ def test_no_text_becomes_markup_of_the_page(text: str) -> None:
 
 
 @given(text=hostile_text)
+@example("- [x](http://evil)")
+@example("1. x")
+@example("---")
+@example("    x")
 @each_text
 def test_no_text_becomes_markup_of_the_summary(text: str) -> None:
     summary = write_markdown(view_of(text))
