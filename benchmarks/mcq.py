@@ -70,11 +70,12 @@ from mcq_questions import (
 from mcq_results import Measured, Turn
 from measuring import OthersWatch, wait_until_quiet
 
-from llamabench import asking, selection
+from llamabench import selection
 from llamabench.data.demo_model import write_random_model
 from llamabench.engine.encoding import Encoder
 from llamabench.engine.llama import Model
 from llamabench.engine.process import Engine
+from llamabench.engine.recovery import Asker
 from llamabench.hardware.gguf import read_model
 from llamabench.hardware.machine import read_machine
 from llamabench.hardware.planner import plan_run
@@ -117,7 +118,7 @@ def run_ours(engine: Engine, benchmark: Benchmark) -> tuple[float, int]:
     in_flight: deque[tuple[list[Item], Future[Answers]]] = deque()
     chunks = selection.cut_chunks(benchmark.items, chunk_tokens)
     while True:
-        while len(in_flight) < asking.IN_FLIGHT and (items := next(chunks, None)) is not None:
+        while len(in_flight) < Asker.n_in_flight and (items := next(chunks, None)) is not None:
             in_flight.append((items, engine.submit(list(map(request_of, items)))))
         if not in_flight:
             return time.perf_counter() - start, n_decoded

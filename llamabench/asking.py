@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from llamabench.engine.recovery import Asker
-from llamabench.records import GenerateRequest, Item, ItemRow, Request, Result
+from llamabench.records import Answers, GenerateRequest, Item, ItemRow, Request, Result
 from llamabench.results.rows import make_row
 from llamabench.suites.base import Suite
 
-IN_FLIGHT = 2
-"""Chunks under way at once: the engine works on one while the other is scored and stored."""
+
+class ChunkAsker(Protocol):
+    """What answers chunks of requests; `llamabench.engine.recovery.Asker` is one, for a model on this machine."""
+
+    @property
+    def n_in_flight(self) -> int:
+        """Chunks that are to be under way at once."""
+
+    def submit(self, items: Sequence[Sequence[Request]]) -> None:
+        """Starts on a chunk, given as the requests of each of its items."""
+
+    def next(self) -> Answers:
+        """The answers to a chunk that is done; they say which of those under way it is."""
 
 
 FollowUp = Callable[[Item, Sequence[Result]], Sequence[Request]]
@@ -29,12 +38,14 @@ class ScoredChunk(NamedTuple):
         rows: What came of its items.
         n_decoded: Tokens that were decoded for it.
         n_ahead: Tokens that were decoded so far for chunks still under way.
+        workers: Numbers of the workers that answered, where a cluster did.
     """
 
     first: int
     rows: list[ItemRow]
     n_decoded: int
     n_ahead: int = 0
+    workers: tuple[int, ...] = ()
 
 
 class AskedItem(NamedTuple):
@@ -51,6 +62,7 @@ class AskedChunk(NamedTuple):
     items: list[AskedItem]
     n_decoded: int
     n_ahead: int = 0
+    workers: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -81,6 +93,7 @@ class _Chunk:
     first: int
     talks: list[_Talk]
     n_decoded: int = 0
+    workers: set[int] = field(default_factory=set)
 
     @property
     def open_talks(self) -> list[_Talk]:
@@ -88,7 +101,7 @@ class _Chunk:
 
 
 def score_chunks(
-    suite: Suite, chunks: Iterable[tuple[int, list[Item]]], asker: Asker, *, seed: int = 0
+    suite: Suite, chunks: Iterable[tuple[int, list[Item]]], asker: ChunkAsker, *, seed: int = 0
 ) -> Iterator[ScoredChunk]:
     """Asks for chunks of a suite and scores the answers, as the chunks are done.
 
@@ -105,25 +118,26 @@ def score_chunks(
     """
     for chunk in ask_chunks(chunks, asker, suite.follow_up, seed=seed):
         rows = [_score(suite, asked) for asked in chunk.items]
-        yield ScoredChunk(chunk.first, rows, chunk.n_decoded, chunk.n_ahead)
+        yield ScoredChunk(chunk.first, rows, chunk.n_decoded, chunk.n_ahead, chunk.workers)
 
 
 def ask_chunks(
-    chunks: Iterable[tuple[int, list[Item]]], asker: Asker, follow_up: FollowUp, *, seed: int = 0
+    chunks: Iterable[tuple[int, list[Item]]], asker: ChunkAsker, follow_up: FollowUp, *, seed: int = 0
 ) -> Iterator[AskedChunk]:
     """Asks for chunks of items, as `score_chunks` does, and leaves the answers as they are."""
     waiting = iter(chunks)
-    in_flight: deque[_Chunk] = deque()
+    in_flight: list[_Chunk] = []
     while True:
-        for first, items in itertools.islice(waiting, IN_FLIGHT - len(in_flight)):
+        for first, items in itertools.islice(waiting, max(asker.n_in_flight - len(in_flight), 0)):
             chunk = _Chunk(first, [_Talk(item, _seeded(item.requests, seed)) for item in items])
             asker.submit([talk.pending for talk in chunk.open_talks])
             in_flight.append(chunk)
         if not in_flight:
             return
         answers = asker.next()
-        chunk = in_flight.popleft()
+        chunk = in_flight.pop(answers.place)
         chunk.n_decoded += answers.n_decoded
+        chunk.workers.update(answers.workers)
         queue = iter(answers.results)
         for talk in chunk.open_talks:
             talk.take(queue)
@@ -134,7 +148,7 @@ def ask_chunks(
         else:
             asked = [AskedItem(talk.asked_item, talk.results) for talk in chunk.talks]
             n_ahead = sum(other.n_decoded for other in in_flight)
-            yield AskedChunk(chunk.first, asked, chunk.n_decoded, n_ahead)
+            yield AskedChunk(chunk.first, asked, chunk.n_decoded, n_ahead, tuple(sorted(chunk.workers)))
 
 
 def _seeded(requests: Sequence[Request], seed: int) -> tuple[Request, ...]:

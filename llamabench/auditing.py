@@ -8,14 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from llamabench import audit, selection
-from llamabench.asking import score_chunks
-from llamabench.engine.recovery import Asker
+from llamabench.asking import ChunkAsker, score_chunks
 from llamabench.records import Item, ScoreRequest
 from llamabench.results.store import Run
 from llamabench.selection import Task
 
 
-def audit_suite(stored: Run, task: Task, asker: Asker, n_items: int, *, advance: Callable[..., None]) -> None:
+def audit_suite(stored: Run, task: Task, asker: ChunkAsker, n_items: int, *, advance: Callable[..., None]) -> None:
     """Scores some items again with an asker that shares nothing, and stores how far the numbers are apart.
 
     Args:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from llamabench import comparing, runner, suite_runs
+from llamabench.cluster.job import ClusterOptions
 from llamabench.data.models import FoundModel, find_model, locate_models
 from llamabench.errors import LlamabenchError, StoreError, UnknownNameError
 from llamabench.hardware.planner import NO_OVERRIDES
@@ -54,6 +55,7 @@ class Settings:
         budget: What is to end the run before all items are done, None for nothing.
         judge_format: How the judge is asked; None for what its file says.
         overrides: What is decided of the plan.
+        cluster: Where workers are found who are asked in place of this machine; None for this machine.
         configured: Suites in place of those of the same name, where something of them is decided.
     """
 
@@ -70,6 +72,7 @@ class Settings:
     budget: Budget | None = None
     judge_format: str | None = None
     overrides: Overrides = NO_OVERRIDES
+    cluster: ClusterOptions | None = None
     configured: Mapping[str, Suite] = field(default_factory=dict)
 
 
@@ -228,6 +231,7 @@ def evaluate(
         is_benched=more.is_benched,
         watchdog_s=more.watchdog_s,
         overrides=more.overrides,
+        cluster=more.cluster,
         budget=more.budget,
         configured=more.configured,
     )

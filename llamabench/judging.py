@@ -317,8 +317,9 @@ def _open_judge(
     model, machine = setting.model, setting.machine
     demand = measure_demand((item for task in tasks for item in task.items()), engine.count_tokens)
     plan = make_plan(model, machine, demand, overrides=setting.overrides)
-    info = replace(stored.info, model=model, machine=machine, plan=plan)
-    plan = open_with_less(engine, plan, lambda plan: open_measured(plan, info, engine, note=note), note=note)
+    plan = open_with_less(
+        engine, plan, lambda plan: open_measured(plan, model, machine, engine=engine, note=note), note=note
+    )
     facts = JudgeFacts(
         model, setting.format, setting.template_sha256, plan, machine.llama_cpp_commit, dict(setting.aspects)
     )

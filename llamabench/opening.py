@@ -12,18 +12,19 @@ from llamabench.engine.recovery import Note
 from llamabench.hardware.actual import find_excess
 from llamabench.hardware.calibration import keep_speeds
 from llamabench.hardware.speed import SpeedMemory, speed_key
-from llamabench.records import PackSpeed, Plan, RunInfo
+from llamabench.records import Machine, ModelFacts, PackSpeed, Plan
 
 _CHUNK_S = 4.0
 _CHUNK_TOKENS = (256, 16384)
 
 
-def open_measured(plan: Plan, info: RunInfo, engine: Engine, *, note: Note) -> Plan:
+def open_measured(plan: Plan, model: ModelFacts, machine: Machine, *, engine: Engine, note: Note) -> Plan:
     """Opens a model; the plan with its strategy, and with packs and chunks of a size that suits this machine.
 
     Args:
         plan: The plan.
-        info: The run it is for.
+        model: The model.
+        machine: The machine that it runs on.
         engine: The engine.
         note: Told when the model takes more memory than was planned.
 
@@ -35,13 +36,13 @@ def open_measured(plan: Plan, info: RunInfo, engine: Engine, *, note: Note) -> P
     if excess is not None:
         note("memory", excess)
     memory = SpeedMemory(data_folder() / "speed.json")
-    key = speed_key(info.model, info.machine, plan)
+    key = speed_key(model, machine, plan)
     speed = memory.recall(key)
     if speed is None:
         speed = engine.measure()
         memory.keep(key, speed)
         measured_plan = replace(plan, pack_tokens=speed.n_tokens)
-        keep_speeds(memory, info.model, info.machine, measured_plan, prompt_tokens_per_s=speed.tokens_per_s)
+        keep_speeds(memory, model, machine, measured_plan, prompt_tokens_per_s=speed.tokens_per_s)
     reason = f"{speed.n_tokens} tokens per decode: {speed.tokens_per_s:.0f} tokens/s when measured."
     return replace(plan, pack_tokens=speed.n_tokens, chunk_tokens=size_chunks(speed), reasons=(*plan.reasons, reason))
 

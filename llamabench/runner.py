@@ -8,19 +8,24 @@ import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from llamabench import __version__, selection
+from llamabench.asking import ChunkAsker
 from llamabench.auditing import audit_suite
 from llamabench.benching import bench_run
-from llamabench.budget import Watch, can_be_precise, may_go_on
+from llamabench.budget import Watch, may_go_on
+from llamabench.cluster.crew import Crew
+from llamabench.cluster.dealing import Dealer
+from llamabench.cluster.hiring import connect, hire
+from llamabench.cluster.job import Job
 from llamabench.data.cache import Dataset
 from llamabench.data.own_tests import find_with_tests, takes_tests
 from llamabench.demand import measure_demand
-from llamabench.engine.process import Engine
+from llamabench.engine.process import PLAIN_PLAN, Engine
 from llamabench.engine.recovery import Asker, open_with_less
 from llamabench.errors import EngineError, LlamabenchError, ServerError, StoreError, UnknownNameError
 from llamabench.hardware.gguf import chat_template, read_header, read_model
@@ -30,9 +35,9 @@ from llamabench.hardware.planning import make_plan
 from llamabench.opening import open_measured
 from llamabench.records import (
     Budget,
+    Demand,
     Machine,
     ModelFacts,
-    Overrides,
     Plan,
     RunInfo,
     StrategyName,
@@ -41,61 +46,13 @@ from llamabench.records import (
 from llamabench.reference import find_reference, read_fingerprint, take_reference
 from llamabench.results.folders import name_folders
 from llamabench.results.store import Run, holds_run, now
+from llamabench.run_options import RunOptions, refuse_what_is_useless
 from llamabench.selection import Task
 from llamabench.suite_runs import Progress, run_suites, summarise_suite
 from llamabench.suites import SUITES
 from llamabench.suites.base import Suite
 
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a person asked for.
-
-    Attributes:
-        model: The GGUF file.
-        suites: Suites to run, each `NAME` or `NAME:EDITION`.
-        tests: Files of tests of a person's own, for the suites that take them.
-        out: Folder that receives the run's own folder.
-        name: What the folder is called after; None for the file's name.
-        limit: Items per suite, None for all.
-        seed: Seed of every random choice.
-        resume: True insists on an unfinished run, False on a new one, None takes what there is.
-        use_chat: Whether conversations go through the chat template; None when the model has one.
-        chat_template: Template to use instead of the file's.
-        system_prompt: System message of conversations that have none of their own; None for none.
-        is_demo: Whether the model is one of the demo models that come with llamabench, toys all of them.
-        is_exact: Whether sequences are scored one at a time, sharing nothing.
-        winners_only: Whether suites ask for the likeliest continuation alone, where their answers are long.
-        n_audited: Items of each suite that are scored again so, to compare; 0 for none.
-        is_benched: Whether the machine's speed is measured first.
-        reference: Model file, or folder of a finished run, to compare with; None for none.
-        watchdog_s: Seconds that a decode may take, 0 for any time, None for what is generous on this machine.
-        overrides: What is decided of the plan.
-        budget: What is to end the run before all items are done, None for nothing.
-        configured: Suites in place of those of the same name in `SUITES`, where something of them is decided.
-    """
-
-    model: Path
-    suites: tuple[str, ...]
-    out: Path
-    name: str | None = None
-    tests: tuple[Path, ...] = ()
-    limit: int | None = None
-    seed: int = 0
-    resume: bool | None = None
-    use_chat: bool | None = None
-    chat_template: str | None = None
-    system_prompt: str | None = None
-    is_demo: bool = False
-    is_exact: bool = False
-    winners_only: bool = False
-    n_audited: int = 0
-    is_benched: bool = False
-    reference: Path | None = None
-    watchdog_s: float | None = None
-    overrides: Overrides = NO_OVERRIDES
-    budget: Budget | None = None
-    configured: Mapping[str, Suite] = field(default_factory=dict)
+__all__ = ["RunOptions", "find_suite", "run"]
 
 
 def run(options: RunOptions, progress: Progress) -> Run:
@@ -109,7 +66,7 @@ def run(options: RunOptions, progress: Progress) -> Run:
     """
     began = time.perf_counter()
     found = _find_suites(options)
-    _refuse_what_is_useless(options, [suite for suite, _ in found])
+    refuse_what_is_useless(options, [suite for suite, _ in found])
     stored = _score(options, found, progress, began=began)
     try:
         if options.reference is not None:
@@ -121,36 +78,14 @@ def run(options: RunOptions, progress: Progress) -> Run:
     return stored
 
 
-def _refuse_what_is_useless(options: RunOptions, suites: Sequence[Suite]) -> None:
-    if options.winners_only and not any(suite.WINNER_METRICS for suite in suites):
-        able = ", ".join(name for name, suite in SUITES.items() if suite.WINNER_METRICS)
-        raise LlamabenchError(
-            f"--winners-only saves nothing for these suites: their answers are short. Of use: {able}."
-        )
-    if options.budget is not None and options.budget.precision and not any(map(can_be_precise, suites)):
-        able = ", ".join(name for name, suite in SUITES.items() if can_be_precise(suite))
-        raise LlamabenchError(
-            f"--precision ends none of these suites: their first score is no mean over items. Of use: {able}."
-        )
-    if options.system_prompt is not None and options.use_chat is False:
-        raise LlamabenchError(
-            "A system prompt goes through the chat template: run without --no-chat, or with --system-prompt ''."
-        )
-    if options.reference is None:
-        return
-    if options.budget is not None:
-        raise LlamabenchError("--reference needs both models asked the same: run it with --limit in place of a budget.")
-    if not any(suite.REFERENCE_METRICS for suite in suites):
-        able = ", ".join(name for name, suite in SUITES.items() if suite.REFERENCE_METRICS)
-        raise LlamabenchError(f"--reference says nothing about these suites. Of use: {able}.")
-    if options.winners_only:
-        raise LlamabenchError("--reference needs whole answers scored: run it without --winners-only.")
-
-
 def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress: Progress, *, began: float) -> Run:
     """Asks the model everything; all but the last word of the run, which is the caller's."""
     model = read_model(options.model)
-    with _open_engine(options, model) as engine:
+    with contextlib.ExitStack() as opened:
+        crew = None
+        if options.cluster is not None:
+            crew = opened.enter_context(connect(options.cluster, tell=lambda _, text: progress.note(text)))
+        engine = opened.enter_context(_open_engine(options, model))
         template = engine.template_sha256() if options.use_chat is not False else None
         if options.use_chat and template is None:
             raise EngineError(f"{options.model} holds no chat template, so --chat is not possible without one.")
@@ -158,16 +93,20 @@ def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress
         tasks = [_choose(suite, dataset, options, use_chat=use_chat) for suite, dataset in found]
         if options.system_prompt is not None and not any(task.system_prompt for task in tasks):
             progress.note("The system prompt plays no part: these suites ask no conversations.")
-        stored = _open_run(options, model, tasks, engine=engine, template=template)
+        setting = _Setting(model, *_look_around(options.overrides.rpc_servers), template)
+        stored = _open_run(options, setting, tasks, engine=engine)
         try:
+            if crew is not None:
+                hire(crew, stored, _describe_job(options, setting, tasks, engine=engine), note=progress.note)
             progress.begin(stored)
             if options.is_benched:
                 bench_run(stored, engine, say=progress.note)
-            asker = _make_asker(stored, engine, progress)
+            workplace = crew or engine
+            asker = _make_asker(stored, workplace, progress)
             watch = Watch(time.perf_counter, began - sum(stored.timings().values()), options.budget)
             run_suites(stored, tasks, asker, progress, watch=watch)
             if options.n_audited:
-                exact = _make_asker(stored, engine, progress, strategy="single")
+                exact = _make_asker(stored, workplace, progress, strategy="single")
                 for task in tasks:
                     audit_suite(stored, task, exact, options.n_audited, advance=progress.advance)
         except BaseException:
@@ -231,12 +170,20 @@ def _choose(suite: Suite, dataset: Dataset, options: RunOptions, *, use_chat: bo
 # --- starting or going on -----------------------------------------------------------------------
 
 
-def _open_run(
-    options: RunOptions, model: ModelFacts, tasks: Sequence[Task], *, engine: Engine, template: str | None
-) -> Run:
-    machine, absence = _look_around(options.overrides.rpc_servers)
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What a run finds: the model, this machine, why servers are not part of it, and the chat template's digest."""
+
+    model: ModelFacts
+    machine: Machine
+    absence: ServerError | None
+    template: str | None
+
+
+def _open_run(options: RunOptions, setting: _Setting, tasks: Sequence[Task], *, engine: Engine) -> Run:
+    model, machine = setting.model, setting.machine
     choices = tuple(task.choice for task in tasks)
-    run_id = _run_id(options, model, machine, choices=choices, template=template)
+    run_id = _run_id(options, setting, choices)
     label = options.name or Path(model.path).stem
     existing = list(itertools.takewhile(holds_run, name_folders(options.out, label, run_id)))
     stored = None if options.resume is False else _find_unfinished(existing, options.budget)
@@ -252,10 +199,11 @@ def _open_run(
                 stored.add_event("resumed", f"The run {how} from the last stored chunk.")
                 undo.pop_all()
                 return stored
-        if absence is not None:
-            raise absence
-        demand = measure_demand((item for task in tasks for item in task.items()), engine.count_tokens)
-        plan = make_plan(model, machine, demand, overrides=options.overrides)
+        if setting.absence is not None:
+            raise setting.absence
+        plan = PLAIN_PLAN  # of a cluster, each worker makes its own
+        if options.cluster is None:
+            plan = make_plan(model, machine, _measure(tasks, engine), overrides=options.overrides)
         if options.is_exact:
             reason = "Every sequence is scored by itself, as asked for: slow, and nothing is shared."
             plan = replace(plan, strategy="single", reasons=(*plan.reasons, reason))
@@ -269,8 +217,8 @@ def _open_run(
             suites=choices,
             limit=options.limit,
             seed=options.seed,
-            use_chat=template is not None,
-            chat_template_sha256=template,
+            use_chat=setting.template is not None,
+            chat_template_sha256=setting.template,
             is_demo=options.is_demo,
             budget=options.budget,
         )
@@ -278,12 +226,35 @@ def _open_run(
             # the folder is tried before the model is loaded: better to fail in the first second
             free = next(itertools.islice(name_folders(options.out, label, run_id), len(existing), None))
             stored = undo.enter_context(Run.create(free, info))
-        measured = open_with_less(
-            engine, plan, lambda plan: open_measured(plan, info, engine, note=stored.add_event), note=stored.add_event
-        )
-        stored.replace_info(replace(info, plan=measured))
+        if options.cluster is None:
+            note = stored.add_event
+            measured = open_with_less(
+                engine, plan, lambda plan: open_measured(plan, model, machine, engine=engine, note=note), note=note
+            )
+            info = replace(info, plan=measured)
+        stored.replace_info(info)
         undo.pop_all()
     return stored
+
+
+def _measure(tasks: Sequence[Task], engine: Engine) -> Demand:
+    return measure_demand((item for task in tasks for item in task.items()), engine.count_tokens)
+
+
+def _describe_job(options: RunOptions, setting: _Setting, tasks: Sequence[Task], *, engine: Engine) -> Job:
+    """What workers need to know of the run."""
+    assert options.cluster is not None
+    return Job(
+        model=setting.model,
+        llama_cpp_commit=setting.machine.llama_cpp_commit,
+        demand=_measure(tasks, engine),
+        overrides=options.overrides,
+        chat_template=options.chat_template,
+        system_prompt=options.system_prompt,
+        is_exact=options.is_exact,
+        watchdog_s=options.watchdog_s,
+        allows_mixed=options.cluster.allows_mixed,
+    )
 
 
 def _look_around(rpc_servers: Sequence[str]) -> tuple[Machine, ServerError | None]:
@@ -304,23 +275,21 @@ def _find_unfinished(folders: Sequence[Path], budget: Budget | None) -> Run | No
     return None
 
 
-def _run_id(
-    options: RunOptions,
-    model: ModelFacts,
-    machine: Machine,
-    *,
-    choices: Sequence[SuiteChoice],
-    template: str | None,
-) -> str:
+def _run_id(options: RunOptions, setting: _Setting, choices: Sequence[SuiteChoice]) -> str:
+    machine = setting.machine
+    # another processor, device or build of llama.cpp gives other last digits: its answers are not mixed with these
+    where = [machine.cpu, machine.llama_cpp_commit, *(d.description for d in machine.devices if d.backend != "RPC")]
+    if options.cluster is not None:
+        # workers come and go, and it is stored which of them answered what
+        where = ["cluster", machine.llama_cpp_commit, *(["mixed"] if options.cluster.allows_mixed else [])]
     parts = [
         __version__,
-        model.fingerprint,
-        # another processor, device or build of llama.cpp gives other last digits: its answers are not mixed with these
-        [machine.cpu, machine.llama_cpp_commit, *(d.description for d in machine.devices if d.backend != "RPC")],
+        setting.model.fingerprint,
+        where,
         [[c.name, c.version, c.edition, c.n_items, c.data_sha256] for c in choices],
         options.limit,
         options.seed,
-        template,
+        setting.template,
         [options.is_exact, options.n_audited],
         *([read_fingerprint(options.reference)] if options.reference is not None else []),
         # how large a budget is decides how far a run goes, not what it is: with more of it, it goes on
@@ -337,7 +306,12 @@ def _run_id(
 # --- asking -------------------------------------------------------------------------------------
 
 
-def _make_asker(stored: Run, engine: Engine, progress: Progress, *, strategy: StrategyName | None = None) -> Asker:
+def _make_asker(
+    stored: Run, workplace: Engine | Crew, progress: Progress, *, strategy: StrategyName | None = None
+) -> ChunkAsker:
+    if isinstance(workplace, Crew):
+        return Dealer(workplace, strategy)
+
     def note(kind: str, text: str) -> None:
         stored.add_event(kind, text)
         progress.note(text)
@@ -347,8 +321,8 @@ def _make_asker(stored: Run, engine: Engine, progress: Progress, *, strategy: St
         stored.replace_info(replace(stored.info, plan=replace(plan, strategy=stored.info.plan.strategy)))
 
     plan = replace(stored.info.plan, strategy=strategy or stored.info.plan.strategy)
-    engine.use(plan)
-    return Asker(engine, plan, note=note, replan=replan)
+    workplace.use(plan)
+    return Asker(workplace, plan, note=note, replan=replan)
 
 
 # --- a reference model --------------------------------------------------------------------------

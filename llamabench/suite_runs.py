@@ -9,9 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from llamabench.asking import score_chunks
+from llamabench.asking import ChunkAsker, score_chunks
 from llamabench.budget import Ledger, Pacer, Watch, describe_end
-from llamabench.engine.recovery import Asker
 from llamabench.errors import LlamabenchError
 from llamabench.records import EndReason, Metric, Score, Standing, SuiteEnd
 from llamabench.results.signature import make_signature
@@ -36,7 +35,7 @@ class Progress(Protocol):
         """Something went wrong and was got over."""
 
 
-def run_suites(stored: Run, tasks: Sequence[Task], asker: Asker, progress: Progress, *, watch: Watch) -> None:
+def run_suites(stored: Run, tasks: Sequence[Task], asker: ChunkAsker, progress: Progress, *, watch: Watch) -> None:
     """Runs all suites, with a budget the smallest first, and stores which of them it ended early.
 
     Args:
@@ -65,7 +64,7 @@ def run_suites(stored: Run, tasks: Sequence[Task], asker: Asker, progress: Progr
         stored.replace_info(replace(stored.info, ends=tuple(ends)))
 
 
-def _run_suite(stored: Run, task: Task, asker: Asker, progress: Progress, *, pacer: Pacer) -> EndReason | None:
+def _run_suite(stored: Run, task: Task, asker: ChunkAsker, progress: Progress, *, pacer: Pacer) -> EndReason | None:
     """Runs a suite to its end, or as far as it is to go; why it ended early, None when it did not."""
     name = task.suite.NAME
     done = stored.done_ids(name)
@@ -78,7 +77,7 @@ def _run_suite(stored: Run, task: Task, asker: Asker, progress: Progress, *, pac
     while not pacer.is_over:
         for chunk in score_chunks(task.suite, pacer.feed(chunks), asker, seed=stored.info.seed):
             rows, seconds = chunk.rows, time.perf_counter() - started
-            stored.commit_chunk(name, rows, first=chunk.first, seconds=seconds)
+            stored.commit_chunk(name, rows, first=chunk.first, seconds=seconds, workers=chunk.workers)
             started = time.perf_counter()
             n_done += len(rows)
             pacer.note(chunk.first, rows, seconds=seconds, n_decoded=chunk.n_decoded, n_ahead=chunk.n_ahead)

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
-from llamabench.asking import IN_FLIGHT, score_chunks
+from llamabench.asking import score_chunks
 from llamabench.engine.process import PLAIN_PLAN
 from llamabench.engine.recovery import Asker
 from llamabench.records import (
@@ -92,7 +92,7 @@ def test_items_that_ask_once_are_stored_in_order() -> None:
 
 def test_only_those_that_have_more_to_ask_are_asked_again_while_others_go_on() -> None:
     engine, done = run([[item("a!!"), item("b"), item("c!")], [item("d")], [item("e")]])
-    assert IN_FLIGHT == 2
+    assert Asker.n_in_flight == 2
     assert engine.asked == [["a!!", "b", "c!"], ["d"], ["a!!1", "c!1"], ["e"], ["a!!2"]]
     rows = {row.id: row for chunk in done for row in chunk.rows}
     assert {name: row.values["n"] for name, row in rows.items()} == {"a!!": 3, "b": 1, "c!": 2, "d": 1, "e": 1}

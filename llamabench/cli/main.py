@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "models": "llamabench.cli.models",
     "doctor": "llamabench.cli.doctor",
     "rpc-server": "llamabench.cli.rpc_server",
+    "worker": "llamabench.cli.worker",
 }
 """Modules of the commands; each has a Click command called `command`, and is imported when it is needed."""
 

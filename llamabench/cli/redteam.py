@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.attacks import threshold_option
+from llamabench.cli.cluster import cluster_options, read_cluster
 from llamabench.cli.conversing import (
     chat_option,
     chat_template_option,
@@ -93,6 +94,7 @@ def _check_output(_context: click.Context, _option: click.Parameter, path: Path 
 @watchdog_option
 @verify_option
 @plan_options
+@cluster_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 @quiet_option
 def command(model: str | None, *, wants_list: bool, as_json: bool, **given: Any) -> int:
@@ -178,7 +180,7 @@ def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> 
 
     found, suite = find_model(model), RedTeam(attacks)
     behaviours, time_s, precision = (given.pop(name) for name in ("behaviours", "time_s", "precision"))
-    template = given.pop("chat_template")
+    template, cluster = given.pop("chat_template"), read_cluster(given)
     return RunOptions(
         model=found.path,
         suites=(suite.NAME if behaviours is None else f"{suite.NAME}:{behaviours}",),
@@ -192,6 +194,7 @@ def _make_options(model: str, attacks: AttackOptions, given: dict[str, Any]) -> 
         is_demo=found.is_demo,
         watchdog_s=given.pop("watchdog_s"),
         overrides=read_overrides(given),
+        cluster=cluster,
         budget=None if time_s is None and precision is None else Budget(time_s, precision),
         configured={suite.NAME: suite},
     )

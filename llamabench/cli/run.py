@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.cluster import cluster_options, name_place, read_cluster
 from llamabench.cli.conversing import (
     chat_option,
     chat_template_option,
@@ -78,9 +79,6 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on the error stream.")
 
 
-# --- llamabench run -----------------------------------------------------------------------------
-
-
 @click.command(short_help="Score a model and write a report.")
 @click.argument("model")
 @click.option(
@@ -128,6 +126,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on the er
 @watchdog_option
 @verify_option
 @plan_options
+@cluster_options
 @json_option
 @quiet_option
 def command(
@@ -169,7 +168,7 @@ def command(
     from llamabench.runner import RunOptions
     from llamabench.suites import SUITES
 
-    toxicity = ToxicityChoice.take(decided)
+    toxicity, cluster = ToxicityChoice.take(decided), read_cluster(decided)
     found = find_model(model)
     compared = None if reference is None else find_reference(reference, found)
     models = locate_models(model, judge, toxicity.judge) | ({} if compared is None else {str(reference): compared})
@@ -194,6 +193,7 @@ def command(
         is_benched=is_benched,
         watchdog_s=watchdog_s,
         overrides=read_overrides(decided),
+        cluster=cluster,
         budget=None if time_s is None and precision is None else Budget(time_s, precision),
     )
     readers = _find_readers(options, toxicity, judge=judge, judge_format=judge_format)
@@ -235,7 +235,7 @@ class Bar:
         if self._quiet:
             return
         model, plan = run.info.model, run.info.plan
-        say(f"{model.name} {model.quant} on {run.info.machine.cpu}", err=True)
+        say(f"{model.name} {model.quant} on {name_place(run.info)}", err=True)
         sizes = (
             f"Plan: {plan.n_gpu_layers} of {model.n_layers + 1} layers on devices, {plan.n_threads} threads, "
             f"context of {plan.scoring.n_ctx:,} tokens, {plan.scoring.n_seq_max} sequences, "

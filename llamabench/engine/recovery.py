@@ -170,6 +170,9 @@ class Asker:
         replan: Told of every smaller plan that is used from then on.
     """
 
+    n_in_flight = 2
+    """Chunks that are to be under way at once: the engine works on one while the other is scored and stored."""
+
     def __init__(self, engine: AskedEngine, plan: Plan, *, note: Note, replan: Callable[[Plan], None] = lambda _: None):
         self._engine = engine
         self._plan = plan

@@ -104,6 +104,7 @@ from llamabench.records.run import (
     Standing,
     SuiteChoice,
     SuiteEnd,
+    WorkerFacts,
 )
 from llamabench.records.speeds import (
     Basis,
@@ -202,4 +203,5 @@ __all__ = [
     "TokenRequest",
     "Vendor",
     "Verdict",
+    "WorkerFacts",
 ]

@@ -155,7 +155,16 @@ Result = ScoreResult | GenerateResult | Failure
 
 
 class Answers(NamedTuple):
-    """Results in the order of their requests, and the tokens that were decoded, or generated, for them."""
+    """Answers to a chunk.
+
+    Attributes:
+        results: Results in the order of their requests.
+        n_decoded: Tokens that were decoded, or generated, for them.
+        place: Which of the chunks under way it is, in the order in which they were asked; 0 for the oldest.
+        workers: Numbers of the workers that answered, where a cluster did.
+    """
 
     results: list[Result]
     n_decoded: int
+    place: int = 0
+    workers: tuple[int, ...] = ()

@@ -63,6 +63,23 @@ class ReferenceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """A worker of a cluster that takes part in a run.
+
+    Attributes:
+        name: What it is called.
+        fingerprint: Digest of its model file, the run's own unless another was allowed.
+        machine: Its machine, with its build of llama.cpp.
+        plan: How it runs the model; the sizes of packs and chunks are the run's.
+    """
+
+    name: str
+    fingerprint: str
+    machine: Machine
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """What ends a run before all its items are done; None ends nothing.
 
@@ -124,6 +141,8 @@ class RunInfo:
         reference: The model that it is compared with, None where there is none or it was not asked yet.
         budget: What may end it early, None for nothing; with one, items are run in random order, each group alike.
         ends: Suites that it ended before all their items were done.
+        workers: Workers of a cluster that took part, one again when its plan changed; none where the run was asked on
+            one machine. Machine and plan are those of the fastest at the start.
     """
 
     id: str
@@ -141,6 +160,7 @@ class RunInfo:
     reference: ReferenceFacts | None = None
     budget: Budget | None = None
     ends: tuple[SuiteEnd, ...] = ()
+    workers: tuple[WorkerFacts, ...] = ()
 
     @property
     def system_prompt(self) -> str | None:

@@ -88,5 +88,15 @@ CREATE TABLE rating (         -- a row per text that a scorer from elsewhere rea
 ) STRICT;
 """
 
-MIGRATIONS: list[str] = [_V1, _V2, _V3, _V4, _V5, _V6]
+_V7 = """
+CREATE TABLE origin (         -- a row per chunk that workers of a cluster answered
+    suite TEXT NOT NULL,
+    ordinal INTEGER NOT NULL, -- place of its first item in the suite's order
+    n_items INTEGER NOT NULL,
+    workers TEXT NOT NULL,    -- JSON: their places among the workers of `RunInfo`
+    PRIMARY KEY (suite, ordinal)
+) STRICT;
+"""
+
+MIGRATIONS: list[str] = [_V1, _V2, _V3, _V4, _V5, _V6, _V7]
 """Schema versions, oldest first; append, never edit. `PRAGMA user_version` counts those applied."""

@@ -46,6 +46,8 @@ def make_signature(
         "pack": plan.pack_tokens,
         "ngl": plan.n_gpu_layers,
         **({"rpc": len(plan.rpc_servers)} if plan.rpc_servers else {}),
+        **({"workers": len({one.name for one in info.workers})} if info.workers else {}),
+        **({"mixed": mixed} if (mixed := "+".join(find_mixed(info))) else {}),
         **({} if plan.is_repacked else {"repack": "off"}),
         "llama.cpp": info.machine.llama_cpp_commit,
         "llamabench": info.llamabench,
@@ -64,6 +66,8 @@ _OF_THE_MODEL = (
     "pack",
     "ngl",
     "rpc",
+    "workers",
+    "mixed",
     "repack",
     "llama.cpp",
     "llamabench",
@@ -78,6 +82,13 @@ def asked_part(signature: str) -> str:
     'suite:bbq|v:1|data:2022@00|n:4|seed:0'
     """
     return "|".join(part for part in signature.split("|") if part.partition(":")[0] not in _OF_THE_MODEL)
+
+
+def find_mixed(info: RunInfo) -> tuple[str, ...]:
+    """What the workers of a run did not have in common: builds of llama.cpp, model files; nothing where none did."""
+    builds = {one.machine.llama_cpp_commit for one in info.workers}
+    files = {one.fingerprint for one in info.workers}
+    return (*(("builds",) if len(builds) > 1 else ()), *(("files",) if files - {info.model.fingerprint} else ()))
 
 
 def _digest(settings: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from llamabench.results.judges import Judges
 from llamabench.results.lock import FolderLock
 from llamabench.results.rows import read_row, row_values, storable
 
-__all__ = ["FILE_NAME", "Event", "Run", "holds_run", "now", "open_finished"]
+__all__ = ["FILE_NAME", "Event", "Origin", "Run", "holds_run", "now", "open_finished"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,23 @@ class Event:
     time: str
     kind: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A chunk that a cluster answered.
+
+    Attributes:
+        suite: Name of the suite.
+        first: Place of its first item in the suite's order.
+        n_items: How many items it has.
+        workers: Who answered, by their places among the workers of the run.
+    """
+
+    suite: str
+    first: int
+    n_items: int
+    workers: tuple[int, ...]
 
 
 def now() -> str:
@@ -97,7 +114,9 @@ class Run(Judges):
         self._guard(write)
         self.info = info
 
-    def commit_chunk(self, suite: str, rows: Sequence[ItemRow], *, first: int, seconds: float) -> None:
+    def commit_chunk(
+        self, suite: str, rows: Sequence[ItemRow], *, first: int, seconds: float, workers: Sequence[int] = ()
+    ) -> None:
         """Stores a finished chunk in one transaction.
 
         Args:
@@ -105,6 +124,7 @@ class Run(Judges):
             rows: Its items.
             first: Place of the first of them in the suite's order.
             seconds: Time the chunk took.
+            workers: Who answered, by their places among the workers of the run; nobody where no cluster was asked.
 
         Raises:
             StoreError: It cannot be written; nothing of the chunk is stored then.
@@ -119,6 +139,9 @@ class Run(Judges):
                     values,
                 )
                 self._database.execute("INSERT INTO timing VALUES (?, ?, ?)", (suite, seconds, len(rows)))
+                if workers:
+                    origin = (suite, first, len(rows), json.dumps(list(workers)))
+                    self._database.execute("INSERT INTO origin VALUES (?, ?, ?, ?)", origin)
 
         self._guard(write)
 
@@ -264,6 +287,13 @@ class Run(Judges):
     def events(self) -> list[Event]:
         """What happened, oldest first."""
         return [Event(*row) for row in self._select("SELECT time, kind, text FROM event ORDER BY rowid")]
+
+    def origins(self) -> list[Origin]:
+        """Which workers of a cluster answered which chunk; none where no cluster was asked."""
+        rows = self._select("SELECT suite, ordinal, n_items, workers FROM origin ORDER BY suite, ordinal")
+        return self._parse(
+            lambda: [Origin(suite, first, n_items, tuple(json.loads(who))) for suite, first, n_items, who in rows]
+        )
 
     def timings(self) -> dict[str, float]:
         """Seconds spent per suite."""
