@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -42,8 +43,7 @@ def command(scheduler: str, *, places: tuple[Path, ...], name: str | None, host:
     if scheduler.startswith("tcp://") and not scheduler.startswith("tcp://127."):
         say(f"Careful: everyone who reaches {scheduler} can run any code on this machine.", err=True)
     options = WorkerOptions(scheduler, places, name, host, port)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         serve(options, lambda text: say(text, err=True))
-    except KeyboardInterrupt:
-        say("The worker has ended.", err=True)
+    say("The worker has ended.", err=True)
     return 0

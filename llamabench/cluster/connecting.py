@@ -79,7 +79,8 @@ class DaskLink:
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as exc:
             raise EngineError(_say_unreachable(address, exc)) from exc
         try:
-            fault = self._compare(self._read_versions()["scheduler"])
+            versions = self._read_versions()
+            fault = find_differences(versions["client"], versions["scheduler"])
             if fault is not None:
                 raise EngineError(f"The scheduler at {address} does not fit. {fault}")
         except BaseException:
@@ -94,7 +95,10 @@ class DaskLink:
         """
         found = self._ask(self._client.nthreads)
         if any(address not in self._faults for address in found):
-            self._faults |= {name: self._compare(one) for name, one in self._read_versions()["workers"].items()}
+            versions = self._read_versions()
+            self._faults |= {
+                name: find_differences(versions["client"], theirs) for name, theirs in versions["workers"].items()
+            }
         return {address: self._faults[address] for address in found if address in self._faults}
 
     def send(self, address: str, task: Callable[..., _T], *args: Any) -> Sent[_T]:
@@ -119,24 +123,6 @@ class DaskLink:
 
     def _read_versions(self) -> Mapping[str, Any]:
         versions: Mapping[str, Any] = self._ask(lambda: self._client.get_versions(packages=["llamabench"]))
-        return versions
-
-    def _compare(self, versions: Mapping[str, Any]) -> str | None:
-        """What is of another version there than here."""
-        mine = {name: _read_version(self._own_versions, name) for name in _COMPARED}
-        theirs = {name: _read_version(versions, name) for name in _COMPARED}
-        other = [
-            f"{name} {theirs[name] or '(none)'} there, {mine[name]} here"
-            for name in _COMPARED
-            if theirs[name] != mine[name]
-        ]
-        return f"Versions differ: {'; '.join(other)}. Install the same on all machines." if other else None
-
-    @property
-    def _own_versions(self) -> Mapping[str, Any]:
-        from distributed.versions import get_versions
-
-        versions: Mapping[str, Any] = get_versions(packages=["llamabench"])
         return versions
 
     def _ask(self, question: Callable[[], Any]) -> Any:
@@ -169,6 +155,13 @@ class _Sent(Generic[_T]):
             raise LostTaskError(str(exc)) from exc
         finally:
             self._forget(self._future)
+
+
+def find_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
+    """What of two sides' versions, as Dask lists them, may not differ and does; None for nothing."""
+    pairs = {name: (_read_version(theirs, name), _read_version(mine, name)) for name in _COMPARED}
+    other = [f"{name} {there or '(none)'} there, {here} here" for name, (there, here) in pairs.items() if there != here]
+    return f"Versions differ: {'; '.join(other)}. Install the same on all machines." if other else None
 
 
 def _read_version(versions: Mapping[str, Any], name: str) -> str | None:

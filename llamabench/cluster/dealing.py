@@ -95,13 +95,13 @@ class Dealer:
             EngineError: No worker is there any more, or none can answer.
         """
         while True:
+            self._crew.look()
+            self._take_back()
             for place, chunk in enumerate(self._queue):
                 self._collect(chunk)
                 if chunk.is_answered:
                     del self._queue[place]
                     return chunk.gather(place)
-            self._crew.look()
-            self._take_back()
             self._deal()
             self._crew.link.wait(_LOOK_S)
 

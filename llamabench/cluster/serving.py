@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
+import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +38,7 @@ class WorkerOptions:
 
 
 def serve(options: WorkerOptions, tell: Callable[[str], None]) -> None:
-    """Takes chunks from a scheduler until Ctrl-C.
+    """Takes chunks from a scheduler until Ctrl-C, or until the process is told to end.
 
     Args:
         options: The worker.
@@ -50,7 +52,7 @@ def serve(options: WorkerOptions, tell: Callable[[str], None]) -> None:
     desk = Desk(options.name or f"{platform.node()}-{os.getpid()}", options.places, tell)
     sit_at(desk)
     try:
-        with tempfile.TemporaryDirectory(prefix="llamabench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="llamabench-") as folder, contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_serve(distributed, options, desk, folder=folder, tell=tell))
     finally:
         sit_at(None)
@@ -63,6 +65,9 @@ async def _serve(
     import dask.config
 
     dask.config.set({"distributed.worker.http.routes": []})
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     while True:
         tell(f"{desk.name} looks for the scheduler at {options.scheduler}.")
         try:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from llamabench.records import OutcomeKind, RunInfo, SuiteChoice
 from llamabench.report.format import format_count, format_duration, format_things
+from llamabench.results.signature import find_mixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ def raise_banners(info: RunInfo, suites: Sequence[SuiteState], *, is_finished: b
         _warn_ended(info, suites),
         _warn_subset(info, suites),
         _warn_winners_only(suites),
+        _warn_mixed(info),
         _warn_failures(suites),
     )
     return tuple(banner for banner in banners if banner is not None)
@@ -129,6 +131,20 @@ def _warn_winners_only(suites: Sequence[SuiteState]) -> Banner | None:
         "What needs its log-probability is not reported."
     )
     return Banner("care", "Winners only", text)
+
+
+def _warn_mixed(info: RunInfo) -> Banner | None:
+    mixed, parts = find_mixed(info), []
+    if "files" in mixed:
+        names = dict.fromkeys(one.name for one in info.workers if one.fingerprint != info.model.fingerprint)
+        parts.append(f"another file of the model: {', '.join(names)}")
+    if "builds" in mixed:
+        builds = dict.fromkeys(f"{one.name} ({one.machine.llama_cpp_commit})" for one in info.workers)
+        parts.append(f"other builds of llama.cpp: {', '.join(builds)}")
+    if not parts:
+        return None
+    text = f"{'; '.join(parts)}. It was allowed by --allow-mixed; the scores are of all of them together."
+    return Banner("care", "Workers that were not alike", text)
 
 
 def _warn_failures(suites: Sequence[SuiteState]) -> Banner | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from llamabench.records import ContextPlan, Machine, ModelFacts, Plan, RunInfo
+from llamabench.records import ContextPlan, Machine, ModelFacts, Plan, RunInfo, WorkerFacts
 from llamabench.report.banners import describe_budget
 from llamabench.report.format import (
     NBSP,
@@ -37,6 +37,7 @@ def describe_settings(info: RunInfo) -> tuple[SettingsView, ...]:
         SettingsView("Model", _describe_model(info.model)),
         SettingsView("Machine", _describe_machine(info.machine)),
         SettingsView("Plan", _describe_plan(info.plan)),
+        *([SettingsView("Workers", tuple(map(_describe_worker, info.workers)))] if info.workers else []),
     )
 
 
@@ -125,6 +126,21 @@ def _describe_plan(plan: Plan) -> tuple[Pair, ...]:
         Pair("KV cache", plan.kv_type),
         Pair("Flash attention", plan.flash_attention),
     )
+
+
+def _describe_worker(worker: WorkerFacts) -> Pair:
+    machine, plan = worker.machine, worker.plan
+    devices = ", ".join(device.description for device in machine.devices)
+    facts = (
+        f"{machine.cpu}{f', {devices}' if devices else ''}",
+        f"{format_things(plan.n_gpu_layers, 'layer', 'layers')} on devices",
+        format_things(plan.n_threads, "thread", "threads"),
+        _STRATEGIES[plan.strategy].partition(":")[0],
+        f"batch{NBSP}{format_count(plan.scoring.n_batch)}/{format_count(plan.scoring.n_ubatch)}",
+        f"llama.cpp commit {machine.llama_cpp_commit}",
+        f"model {worker.fingerprint[:12]}",
+    )
+    return Pair(worker.name, "; ".join(facts))
 
 
 def _describe_context(context: ContextPlan) -> str:

@@ -11,7 +11,7 @@ from llamabench.results.store import Run
 
 
 def run_document(run: Run) -> dict[str, Json]:
-    """The whole run but its items: `{run, model, machine, plan, scores, audits, speed}`.
+    """The whole run but its items: `{run, model, machine, plan, workers, scores, audits, speed}`.
 
     Returns:
         `audits` lists the suites that were scored again, `speed` is the last one measured or null, `scores` is a list
@@ -38,6 +38,7 @@ def run_document(run: Run) -> dict[str, Json]:
         "model": codec.encode(info.model),
         "machine": codec.encode(info.machine),
         "plan": codec.encode(info.plan),
+        "workers": codec.encode(info.workers),
         "scores": [*list_scores(run)],
         "audits": codec.encode(run.audits()),
         "speed": next((speed_document(speed) for speed in reversed(run.speeds())), None),
