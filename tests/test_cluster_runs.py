@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -222,6 +225,40 @@ def test_an_audit_is_asked_of_workers_too(options: RunOptions, hire: Callable[..
     with runner.run(replace(options, suites=("bbq:starter",), limit=8, n_audited=4), Progress()) as run:
         (audit,) = run.audits()
         assert (audit.n_items, audit.n_failed) == (4, 0)
+
+
+def test_certificates_keep_strangers_out(options: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = make_certificate(tmp_path)
+    with Cluster(scheme="tls", env=variables) as guarded:
+        guarded.add_worker("first")
+        options = replace(
+            options, suites=("bbq:starter",), limit=8, cluster=ClusterOptions(guarded.address, wait_s=30.0)
+        )
+        with pytest.raises(EngineError, match=r"asks for certificates, and none are named in Dask's configuration"):
+            runner.run(options, Progress())
+        import dask.config
+
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        dask.config.refresh()
+        try:
+            with runner.run(options, Progress()) as run:
+                assert who_answered(run) == {"first"}
+        finally:
+            monkeypatch.undo()
+            dask.config.refresh()
+
+
+def make_certificate(folder: Path) -> dict[str, str]:
+    """A certificate for all machines, as docs/cluster.md has it made, and the variables that name it to Dask."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not here")
+    page = (Path(__file__).parents[1] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^    (openssl .*)$", page, re.M)
+    subprocess.run(shlex.split(command), cwd=folder, capture_output=True, check=True)
+    names = re.findall(r"^    export (DASK_\w+)=~/(cluster\.\w+)$", page, re.M)
+    assert len(names) == 7
+    return {name: str(folder / file) for name, file in names}
 
 
 # --- who may not take part ----------------------------------------------------------------------

@@ -20,6 +20,8 @@ FLOORS: tuple[set[str], ...] = (
     {"evaluating"},
     {"comparing", "readers"},
     {"attacking", "judging", "outlook", "rating", "report", "runner"},
+    {"run_options"},
+    {"cluster"},
     {"auditing", "demand", "diverging", "opening", "suite_runs"},
     {"budget"},
     {"audit", "benching", "reference", "selection"},
@@ -50,6 +52,8 @@ FORBIDDEN = {
 """Imports that point down and are wrong all the same."""
 
 SLOW = {
+    "dask",
+    "distributed",
     "gguf",
     "huggingface_hub",
     "jinja2",
@@ -172,10 +176,17 @@ def test_errors_import_nothing_of_llamabench() -> None:
     assert [found for found in own_imports() if part_of(found.file) == "errors"] == []
 
 
-def test_only_pulled_data_and_named_servers_could_ever_use_the_network() -> None:
+def test_only_pulled_data_and_named_servers_and_schedulers_could_ever_use_the_network() -> None:
     network = {"socket", "ssl", "http", "urllib", "requests", "httpx", "huggingface_hub", "datasets", "ftplib"}
+    network |= {"dask", "distributed"}
     used = {found.file for found in all_imports() if found.module.split(".")[0] in network}
-    assert used == {"data/perspective.py", "data/pulling.py", "engine/servers.py"}
+    assert used == {
+        "cluster/connecting.py",
+        "cluster/serving.py",
+        "data/perspective.py",
+        "data/pulling.py",
+        "engine/servers.py",
+    }
 
 
 def test_only_the_engine_touches_llama_cpp() -> None:

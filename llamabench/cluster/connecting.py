@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from llamabench.cluster.crew import LostTaskError, Sent
 from llamabench.errors import EngineError, MissingPackageError
@@ -57,6 +57,23 @@ def check_address(address: str) -> str | None:
     return "It is no tcp://HOST:PORT or tls://HOST:PORT."
 
 
+def check_certificates(distributed: ModuleType, address: str, role: Literal["client", "worker"]) -> None:
+    """Refuses an address that asks for certificates where Dask's configuration names none for this part.
+
+    Raises:
+        EngineError: None are named, or they cannot be read.
+    """
+    if not address.startswith("tls://"):
+        return
+    where = f"in Dask's configuration on this machine (distributed.comm.tls.ca-file and .{role})"
+    try:
+        context = distributed.Security().get_connection_args(role).get("ssl_context")
+    except OSError as exc:
+        raise EngineError(f"The certificates that are named {where} cannot be read: {exc}.") from exc
+    if context is None:
+        raise EngineError(f"{address} asks for certificates, and none are named {where}.")
+
+
 class DaskLink:
     """A client of a scheduler.
 
@@ -70,14 +87,18 @@ class DaskLink:
 
     def __init__(self, address: str):
         distributed = import_distributed()
+        check_certificates(distributed, address, "client")
         self.address = address
         self._ended = threading.Event()
         self._faults: dict[str, str | None] = {}
         self._futures: set[Any] = set()
         try:
             self._client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as exc:
-            raise EngineError(_say_unreachable(address, exc)) from exc
+        except (OSError, TimeoutError, ValueError, RuntimeError) as exc:
+            raise EngineError(
+                f"The scheduler at {address} cannot be reached ({_first_line(exc)}). "
+                "Is it running? Start it there: dask scheduler"
+            ) from exc
         try:
             versions = self._read_versions()
             fault = find_differences(versions["client"], versions["scheduler"])
@@ -169,17 +190,6 @@ def _read_version(versions: Mapping[str, Any], name: str) -> str | None:
         return ".".join(str(versions["host"]["python"]).split(".")[:2])
     version: str | None = versions["packages"].get(name)
     return version
-
-
-def _say_unreachable(address: str, error: Exception) -> str:
-    if address.startswith("tls://"):
-        return (
-            f"The scheduler at {address} cannot be reached ({_first_line(error)}). Is it running, and are its "
-            "certificates named in Dask's configuration (distributed.comm.tls) on this machine?"
-        )
-    return (
-        f"The scheduler at {address} cannot be reached ({_first_line(error)}). Is it running? Start it: dask scheduler"
-    )
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llamabench.cluster.connecting import import_distributed
+from llamabench.cluster.connecting import check_certificates, import_distributed
 from llamabench.cluster.desk import Desk, sit_at
 from llamabench.errors import EngineError
 
@@ -49,6 +49,7 @@ def serve(options: WorkerOptions, tell: Callable[[str], None]) -> None:
         EngineError: The worker cannot listen, or has no certificates for the scheduler.
     """
     distributed = import_distributed()
+    check_certificates(distributed, options.scheduler, "worker")
     desk = Desk(options.name or f"{platform.node()}-{os.getpid()}", options.places, tell)
     sit_at(desk)
     try:
@@ -89,8 +90,8 @@ async def _serve(
                     desk.close()  # or the chunk under way would be waited for
                     raise
         except (OSError, ValueError, TypeError, RuntimeError) as exc:
+            reason = exc.__cause__ or exc
             raise EngineError(
-                f"The worker cannot take part at {options.scheduler}: {exc} "
-                "Look at --host and --port, and for tls:// at the certificates in Dask's configuration."
+                f"The worker cannot take part at {options.scheduler}: {reason}. Look at --host and --port."
             ) from exc
         tell(f"The scheduler at {options.scheduler} is gone.")

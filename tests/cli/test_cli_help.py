@@ -87,6 +87,7 @@ def test_commands_that_print_facts_have_a_document() -> None:
         ("data", "verify"),
         ("export",),
         ("rpc-server",),
+        ("worker",),
     }
 
 
@@ -94,6 +95,7 @@ def test_a_module_for_each_command() -> None:
     folder = Path(group.callback.__code__.co_filename).parent  # type: ignore[union-attr]
     modules = {path.stem for path in folder.glob("*.py")} - {
         "__init__",
+        "cluster",
         "conversing",
         "main",
         "planning",
