@@ -113,7 +113,11 @@ OPTIONS: dict[tuple[str, ...], list[str]] = {
 }
 """What makes a command quick, or is required."""
 
-NETWORKED = {("data", "pull"): "fetches what is published", ("rpc-server",): "serves others", ("worker",): "serves others"}
+NETWORKED = {
+    ("data", "pull"): "fetches what is published",
+    ("rpc-server",): "serves others",
+    ("worker",): "serves others",
+}
 """Commands that are for the network, and why."""
 
 _RECORD = """

@@ -16,7 +16,7 @@ def test_the_document_has_what_other_programs_need(tmp_path: Path, info: RunInfo
     with Run.create(tmp_path / "run", info) as run:
         run.save_scores("bbq", scores)
         document = json.loads(json.dumps(run_document(run), allow_nan=False))
-    assert list(document) == ["run", "model", "machine", "plan", "scores", "audits", "speed"]
+    assert list(document) == ["run", "model", "machine", "plan", "workers", "scores", "audits", "speed"]
     assert document["run"]["id"] == info.id
     assert document["run"]["finished"] is False
     assert document["run"]["suites"][0]["edition"] == "2022"
