@@ -25,6 +25,7 @@ from llamabench.cluster.job import ClusterOptions
 from llamabench.errors import EngineError, LlamabenchError
 from llamabench.records import Standing
 from llamabench.report.banners import raise_banners
+from llamabench.report.settings import describe_settings
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
 from llamabench.suites.redteam.suite import AttackOptions, RedTeam
@@ -170,6 +171,8 @@ def test_two_workers_of_which_one_is_killed_give_what_one_machine_gives(
         assert {one.name for one in run.info.workers} == {"first", "second"}
         assert run.info.machine == run.info.workers[0].machine
         assert all("|workers:2|" in score.signature for score in run.scores())
+        (page,) = [one for one in describe_settings(run.info) if one.title == "Workers"]
+        assert [pair.name for pair in page.pairs] == [one.name for one in run.info.workers]
     assert "first has left." in progress.notes[-1]
 
 

@@ -47,7 +47,7 @@ def test_json_is_one_document(run: Command, quiet: list[str]) -> None:
     done = run("--json", *quiet)
     assert done.code == 0
     document = json.loads(done.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert list(document) == ["run", "model", "machine", "plan", "scores", "audits", "speed", "report"]
+    assert list(document) == ["run", "model", "machine", "plan", "workers", "scores", "audits", "speed", "report"]
     assert document["run"]["finished"] is True
     assert Path(document["report"]).is_file()
     assert {score["suite"] for score in document["scores"]} == {"preference"}
