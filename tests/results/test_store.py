@@ -16,7 +16,7 @@ import pytest
 from llamabench.errors import StoreError
 from llamabench.records import ItemRow, RunInfo, Score
 from llamabench.results import file, store
-from llamabench.results.store import FILE_NAME, Run, holds_run
+from llamabench.results.store import FILE_NAME, Origin, Run, holds_run
 
 Rows = Callable[..., list[ItemRow]]
 
@@ -403,7 +403,17 @@ def test_a_blank_file_gets_all_versions(folder: Path) -> None:
     with pytest.raises(StoreError, match="never began"):
         Run(folder)
     tables = {"run", "item", "score", "timing", "event", "audit", "speed", "reference", "judge", "judgement", "rating"}
-    assert set(read_schema(folder / FILE_NAME)) == tables
+    assert set(read_schema(folder / FILE_NAME)) == {*tables, "origin"}
+
+
+def test_who_answered_a_chunk_is_stored_with_it(folder: Path, info: RunInfo, make_rows: Rows) -> None:
+    with Run.create(folder, info) as run:
+        run.commit_chunk("bbq", make_rows(3, start=4), first=4, seconds=1, workers=(0, 2))
+        run.commit_chunk("bbq", make_rows(4), first=0, seconds=1, workers=(1,))
+        with pytest.raises(StoreError):
+            run.commit_chunk("bbq", make_rows(1), first=9, seconds=1, workers=(1,))
+        run.commit_chunk("bbq", make_rows(1, start=8), first=8, seconds=1)
+        assert run.origins() == [Origin("bbq", 0, 4, (1,)), Origin("bbq", 4, 3, (0, 2))]
 
 
 def test_a_reference_stands_among_the_values(folder: Path, info: RunInfo, make_rows: Rows) -> None:
