@@ -26,10 +26,11 @@ check: $(READY)
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml llamabench
 	$(BIN)/python -m pytest
 
-# which lines and branches of llamabench/ the tests reach, processes that hold models among them; takes longer than `test`
+# which lines and branches of llamabench/ the tests reach, processes that hold models among them; takes longer than `test`,
+# and a few tests of what is imported, and how fast, fail while lines are counted
 coverage: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	-$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

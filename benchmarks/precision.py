@@ -27,7 +27,7 @@ from measuring import Target
 from llamabench.arranging import take_turns
 from llamabench.budget import half_width
 from llamabench.stats import FloatArray, Interval, wilson_interval
-from llamabench.stats_sequential import Draws, Stratum, stratified_sequence_interval
+from llamabench.stats.sequential import Draws, Stratum, stratified_sequence_interval
 
 _CHUNK = 25
 _MOST_DRAWS = 8_000

@@ -14,7 +14,7 @@ from llamabench.arranging import Arrangement, Pool
 from llamabench.records import Budget, EndReason, ItemRow, Metric, OutcomeKind, RunInfo, Standing, SuiteEnd
 from llamabench.selection import Task
 from llamabench.stats import Interval
-from llamabench.stats_sequential import Draws, Stratum, stratified_sequence_interval
+from llamabench.stats.sequential import Draws, Stratum, stratified_sequence_interval
 from llamabench.suites.base import MeanMetric, Suite
 
 _FIRST_CHUNK_S = 4.0

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from llamabench.calibration import kappa_in_both_orders
 from llamabench.records import ItemRow, JudgeQuestion, Metric
 from llamabench.scorers.judge import join_orders
 from llamabench.scorers.judge_formats import PREFERRED
 from llamabench.stats import FloatArray, cluster_bootstrap_interval
+from llamabench.stats.calibration import kappa_in_both_orders
 from llamabench.suites.base import Tally
 
 PAIR_METRICS: Mapping[str, tuple[str, ...]] = {

@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from llamabench.calibration import brier_losses, kappa_in_both_orders, log_losses
 from llamabench.measures import Measure
 from llamabench.records import ItemRow
 from llamabench.stats import FloatArray
+from llamabench.stats.calibration import brier_losses, kappa_in_both_orders, log_losses
 from llamabench.suites.preference_summary import BETA, count_people, is_undecided, name_length_band
 
 _Loss = Callable[[FloatArray], FloatArray]

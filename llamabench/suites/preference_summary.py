@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from llamabench.calibration import (
+from llamabench.records import ItemRow, Json, Metric
+from llamabench.stats import FloatArray, Interval, bootstrap_mean_interval, cluster_bootstrap_interval
+from llamabench.stats.calibration import (
     bin_confidence,
     brier_losses,
     calibration_error,
     kappa_in_both_orders,
     log_losses,
 )
-from llamabench.records import ItemRow, Json, Metric
-from llamabench.stats import FloatArray, Interval, bootstrap_mean_interval, cluster_bootstrap_interval
 from llamabench.suites.base import Tally
 
 BETA = 0.1

@@ -8,9 +8,9 @@ from typing import cast
 
 import numpy as np
 
-from llamabench.calibration import cohen_kappa
 from llamabench.records import Facts, ItemRow, JudgeQuestion, Metric, OutcomeKind
 from llamabench.stats import FloatArray, cluster_bootstrap_interval, cluster_wilson_interval
+from llamabench.stats.calibration import cohen_kappa
 from llamabench.suites.base import Tally
 from llamabench.suites.judged import HOLDS
 from llamabench.suites.redteam.grading import SUCCESSES

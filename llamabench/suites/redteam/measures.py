@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from llamabench.calibration import cohen_kappa
 from llamabench.measures import Measure
 from llamabench.records import ItemRow
+from llamabench.stats.calibration import cohen_kappa
 from llamabench.suites.base import MeanMetric
 from llamabench.suites.measuring import measure_means
 from llamabench.suites.redteam.judges import Verdicts

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from llamabench.calibration import (
+from llamabench.stats.calibration import (
     bin_confidence,
     brier_losses,
     calibration_error,

@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 
 from llamabench.arranging import take_turns
 from llamabench.stats import Interval, wilson_interval
-from llamabench.stats_sequential import Draws, Stratum, _most_gain, stratified_sequence_interval
+from llamabench.stats.sequential import Draws, Stratum, _most_gain, stratified_sequence_interval
 
 NAME = "empirical-Bernstein confidence sequence for the score of all {} items, valid under repeated looking"
 

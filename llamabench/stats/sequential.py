@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from llamabench.stats import FloatArray, Interval
+from llamabench.stats.intervals import FloatArray, Interval
 
 IntArray = npt.NDArray[np.int64]
 
