@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "redteam": "llamabench.cli.redteam",
     "score": "llamabench.cli.score",
     "report": "llamabench.cli.report",
+    "recover": "llamabench.cli.recover",
     "attacks": "llamabench.cli.attacks",
     "site": "llamabench.cli.site",
     "export": "llamabench.cli.export",

@@ -399,7 +399,7 @@ def test_a_run_of_the_first_version_is_read(folder: Path) -> None:
 
 
 def test_a_blank_file_gets_all_versions(folder: Path) -> None:
-    put(folder / FILE_NAME, "")
+    put(folder / FILE_NAME, "PRAGMA journal_mode = WAL")
     with pytest.raises(StoreError, match="never began"):
         Run(folder)
     tables = {"run", "item", "score", "timing", "event", "audit", "speed", "reference", "judge", "judgement", "rating"}
