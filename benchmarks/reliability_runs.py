@@ -78,10 +78,14 @@ class Place:
         }
         return {**os.environ, **own, **more}
 
+    def command(self, words: Sequence[str], out: Path) -> list[str]:
+        """A command as the system is given it."""
+        return [sys.executable, str(_CHILD), *words, "--quiet", "--out", str(out)]
+
     def start(self, words: Sequence[str], out: Path, **more: str) -> subprocess.Popen[str]:
         """Starts a command in a session of its own."""
         return subprocess.Popen(
-            [sys.executable, str(_CHILD), *words, "--quiet", "--out", str(out)],
+            self.command(words, out),
             env=self.environment(**more),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
