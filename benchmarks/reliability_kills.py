@@ -117,7 +117,7 @@ def _run_with_kills(
                 kill_group(process)
                 tally.n_kills += 1
         after = read_run(out)
-        _count(before, after, place.read_asked(), tally)
+        count_process(before, after, place.read_asked(), tally)
         if tally.failures:
             return
         before = after
@@ -130,7 +130,9 @@ def _wait_for_a_moment(place: Place, process, rng: random.Random, pace: Pace) ->
         wait_until(lambda: False, process, limit_s=rng.uniform(0, pace.asking_s / 30))
 
 
-def _count(before: Stored | None, after: Stored | None, asked: Sequence[Sequence[str]], tally: KillTally) -> None:
+def count_process(
+    before: Stored | None, after: Stored | None, asked: Sequence[Sequence[str]], tally: KillTally
+) -> None:
     """Compares what is stored before and after a process, with what it asked."""
     old = before.items if before else {}
     new = after.items if after else {}
