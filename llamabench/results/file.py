@@ -125,6 +125,8 @@ class RunFile:
     def _guard(self, action: Callable[[], _T]) -> _T:
         try:
             return action()
+        except UnicodeDecodeError as exc:  # SQLite names what is broken by its name, which is broken as well
+            raise self._damaged("a name in it is no text any more") from exc
         except sqlite3.Error as exc:
             reason, code = say_reason(exc), getattr(exc, "sqlite_errorcode", None)
             if reason.startswith("Could not decode"):  # what follows is the text, which is long

@@ -20,7 +20,7 @@ from typing import Any
 
 from llamabench.errors import StoreError
 from llamabench.records import RunInfo
-from llamabench.results.carving import Pages, Record, carve_keys, carve_rows, read_pages
+from llamabench.results.carving import PAGE_BYTES, Pages, Record, carve_keys, carve_rows, read_pages
 from llamabench.results.digests import is_sound
 from llamabench.results.file import FILE_NAME, migrate, say_reason, sync_folder
 from llamabench.results.lock import FolderLock
@@ -105,10 +105,12 @@ def finish_salvage(folder: Path) -> None:
     """Puts a fresh file in the damaged one's place, where a process was killed before it could.
 
     Raises:
+        StoreError: Another process is at work on the run.
         OSError: It cannot.
     """
     if (folder / _SAVED).exists():
-        _replace(folder)
+        with FolderLock(folder):
+            _replace(folder)
 
 
 def _salvage(folder: Path, reason: str) -> Salvage:
@@ -204,40 +206,41 @@ def _find_names(pages: Pages) -> Iterator[tuple[str, str]]:
 
 
 def _copy_others(pages: Pages, target: sqlite3.Connection, folder: Path) -> None:
-    """Copies what SQLite itself can still read of the other tables, with the file's own first page or a fresh one."""
+    """Copies what SQLite itself can still read of the other tables, by the file's own schema or by a fresh one."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".salvage-") as name:
-        fresh = Path(name) / "fresh"
-        with contextlib.closing(sqlite3.connect(fresh)) as database:
-            migrate(database, 0)
-        first = bytearray(fresh.read_bytes()[: len(pages[1])] if 1 in pages else b"")
-        first[28:32] = max(pages).to_bytes(4, "big")
-        tries = [
-            _write_image(pages, pages.get(1, b""), Path(name) / "own"),
-            _write_image(pages, first, Path(name) / "new"),
-        ]
+        own, fresh = Path(name) / "own", Path(name) / "fresh"
+        _write_image(pages, own)
+        _write_image({**pages, **_make_schema(Path(name) / "schema", n_pages=max(pages))}, fresh)
         for table, places in _OTHERS.items():
-            found = max((_read_table(path, table, places) for path in tries), key=len)
+            found = max((_read_table(path, table, places) for path in (own, fresh)), key=len)
             for row in found:
                 with contextlib.suppress(sqlite3.Error):  # what the damage made does not fit the schema
                     target.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
 
 
-def _write_image(pages: Pages, first: bytes | bytearray, path: Path) -> Path:
+def _make_schema(path: Path, *, n_pages: int) -> dict[int, bytes]:
+    """The pages of the schema in a file of so many pages that was made by this version."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        migrate(database, 0)
+        roots = {root for (root,) in database.execute("SELECT rootpage FROM sqlite_master")}
+    pages = {number: page for number, page in read_pages(path.read_bytes()).items() if number not in roots}
+    pages[1] = pages[1][:28] + n_pages.to_bytes(4, "big") + pages[1][32:]
+    return pages
+
+
+def _write_image(pages: Pages, path: Path) -> None:
     """One file of all pages, with no log to be read beside it."""
-    head = bytearray(first)
-    head[18:20] = b"\x01\x01"
-    empty = bytes(len(head))
     with path.open("wb") as file:
-        file.write(head)
-        for number in range(2, max(pages) + 1):
-            file.write(pages.get(number, empty))
-    return path
+        for number in range(1, max(pages) + 1):
+            file.write(pages.get(number, bytes(PAGE_BYTES)))
+        file.seek(18)
+        file.write(b"\x01\x01")
 
 
 def _read_table(path: Path, table: str, places: Iterable[int]) -> list[Any]:
     """Rows of a table up to the first that cannot be read."""
     rows: list[Any] = []
-    with contextlib.closing(sqlite3.connect(path)) as database, contextlib.suppress(sqlite3.Error):
+    with contextlib.closing(sqlite3.connect(path)) as database, contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
         for row in database.execute(f"SELECT * FROM {table}"):  # noqa: S608 - a name from `_OTHERS`
             if _are_json(row, places):
                 rows.append(row)

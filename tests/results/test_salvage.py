@@ -80,7 +80,14 @@ def break_roots(folder: Path) -> None:
         overwrite(folder, (page - 1) * PAGE, b"\xff" * PAGE)
 
 
-@pytest.mark.parametrize("damage", [break_header, break_first_page, break_roots])
+def break_a_name(folder: Path) -> None:
+    """The schema names a table that is no text, so SQLite's own message is none."""
+    place = find_text(folder, "tablescorescore")
+    overwrite(folder, place, b"table\x86\x86\x86\x86\x86\x86\x86\x86\x86\x86")
+    overwrite(folder, find_text(folder, "CREATE TABLE score"), b"CREATE \x86ABLE score")
+
+
+@pytest.mark.parametrize("damage", [break_header, break_first_page, break_roots, break_a_name])
 def test_what_nothing_leads_to_is_saved(folder: Path, damage: Callable[[Path], None]) -> None:
     before = read_rows(folder)
     damage(folder)
