@@ -53,7 +53,7 @@ class Line:
 
 def try_kills(place: Place, options: argparse.Namespace) -> Iterator[Line]:
     """Kills of whole process groups, for each kind of suite."""
-    for name in SUITES:
+    for name in options.suite or SUITES:
         tally = kill_runs(place, name, options.kills, seed=options.seed)
         more = (
             f"{tally.n_runs} runs; {tally.n_in_flight} items under way asked once more, {tally.most_in_flight} at most "
@@ -108,6 +108,7 @@ PARTS: dict[str, Callable[[Place, argparse.Namespace], Iterator[Line]]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100, help="kills of each kind of suite")
+    parser.add_argument("--suite", choices=list(SUITES), action="append", help="what to kill; repeat for several")
     parser.add_argument("--disks", type=int, default=12, help="sizes of the disk for each command")
     parser.add_argument("--files", type=int, default=25, help="files damaged in each way, of each of two runs")
     parser.add_argument("--commands", type=int, default=2, help="of them, runs that are then brought to their end")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,11 @@ from pathlib import Path
 from reliability_runs import SUITES, Place, Stored, ended, kill_group, read_run, wait_until
 
 _EARLY_SHARE = 0.25
-"""Kills that come at any moment from the first instruction on; the others come once something is asked."""
+"""Kills that come at any moment from the first instruction on; of the others, half come once something is asked, and
+half once something is stored, so that a run gets on."""
+
+_MOST_CHUNKS = 4
+"""Chunks' time within which those come."""
 
 
 @dataclass(slots=True)
@@ -50,10 +55,10 @@ class KillTally:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds of an undisturbed run: until something is asked, from then until all is stored, and until the end."""
+    """Seconds of an undisturbed run: until something is asked, for a chunk, and from the last one to the end."""
 
     before_s: float
-    asking_s: float
+    chunk_s: float
     after_s: float
 
 
@@ -96,7 +101,7 @@ def run_undisturbed(place: Place, name: str) -> tuple[Stored, Pace]:
         if process.returncode or found is None:
             raise RuntimeError(f"an undisturbed run failed: {err}")
     assert found.events == [], found.events
-    return found, Pace(asked - began, stored - asked, time.monotonic() - stored)
+    return found, Pace(asked - began, (stored - asked) / found.n_chunks, time.monotonic() - stored)
 
 
 def _run_with_kills(
@@ -109,7 +114,7 @@ def _run_with_kills(
         is_last = tally.n_kills >= most
         with ended(place.start(SUITES[name], out)) as process:
             if not is_last:
-                _wait_for_a_moment(place, process, rng, pace)
+                _wait_for_a_moment(place, process, rng, pace, out=out)
             if is_last or process.poll() is not None:
                 _, err = process.communicate(timeout=900)
                 tally.failures += [err] if process.returncode else []
@@ -123,11 +128,22 @@ def _run_with_kills(
         before = after
 
 
-def _wait_for_a_moment(place: Place, process, rng: random.Random, pace: Pace) -> None:  # type: ignore[no-untyped-def]
+def _wait_for_a_moment(
+    place: Place, process: subprocess.Popen[str], rng: random.Random, pace: Pace, *, out: Path
+) -> None:
     if rng.random() < _EARLY_SHARE:
         wait_until(lambda: False, process, limit_s=rng.uniform(0, pace.before_s + pace.after_s))
-    elif wait_until(lambda: place.read_asked(), process):
-        wait_until(lambda: False, process, limit_s=rng.uniform(0, pace.asking_s / 30))
+        return
+    wait_until(lambda: place.read_asked(), process)
+    if rng.random() < 0.5:
+        n_chunks = _count_chunks(out)
+        wait_until(lambda: _count_chunks(out) > n_chunks, process)
+    wait_until(lambda: False, process, limit_s=rng.uniform(0, _MOST_CHUNKS * pace.chunk_s))
+
+
+def _count_chunks(out: Path) -> int:
+    found = read_run(out)
+    return 0 if found is None else found.n_chunks
 
 
 def count_process(

@@ -41,6 +41,7 @@ class Stored(NamedTuple):
     scores: list[Row]
     events: list[str]
     is_finished: bool
+    n_chunks: int = 0
 
 
 class Finished(NamedTuple):
@@ -176,6 +177,7 @@ def read_run(out: Path) -> Stored | None:
             database.execute("SELECT * FROM score ORDER BY suite, ordinal").fetchall(),
             [kind for (kind,) in database.execute("SELECT kind FROM event ORDER BY rowid")],
             database.execute("SELECT finished FROM run").fetchone()[0] is not None,
+            database.execute("SELECT COUNT(*) FROM timing").fetchone()[0],
         )
 
 
