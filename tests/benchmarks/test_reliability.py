@@ -1,4 +1,4 @@
-"""The script that kills runs counts what was lost, and loses nothing in a few tries."""
+"""The script that kills runs counts whatever is lost."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from reliability_damage import KINDS
-from reliability_kills import KillTally, compare, count_process, kill_runs
-from reliability_runs import SUITES, Stored, make_place
+from reliability_kills import KillTally, compare, count_process
+from reliability_runs import Stored
 
 
 def stored(*names: str, value: str = "1", is_finished: bool = True) -> Stored:
@@ -66,13 +66,3 @@ def test_every_kind_of_damage_does_some(tmp_path: Path, name: str) -> None:
     log.write_bytes(content)
     KINDS[name](path, random.Random(1))
     assert path.read_bytes() != content or not log.exists() or log.read_bytes() != content
-
-
-@pytest.mark.model
-@pytest.mark.slow
-def test_two_kills_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SUITES, "scoring", (*SUITES["scoring"][:4], "--limit", "40"))
-    tally = kill_runs(make_place(tmp_path), "scoring", 2, seed=3)
-    assert tally.n_kills == 2
-    assert tally.n_runs == 1
-    assert (tally.lost, tally.asked_again, tally.wrong_ends, tally.failures) == ([], [], [], [])
