@@ -95,7 +95,8 @@ def refuse_changed_model(model: ModelFacts, folders: Iterable[Path], is_same: Ca
                 info, is_open = stored.info, stored.has_items and not stored.is_finished
         except StoreError:
             continue  # not to be gone on with, whatever it is
-        if is_open and Path(info.model.path).absolute() == Path(model.path).absolute() and is_same(info):
+        is_changed = is_open and info.model.fingerprint != model.fingerprint
+        if is_changed and Path(info.model.path).absolute() == Path(model.path).absolute() and is_same(info):
             raise ModelFileError(
                 f"{model.path} is not the file that the unfinished run in {folder} began with: "
                 f"{_tell_apart(info.model, model)}. Put the old file back to go on with that run, or begin a new one "

@@ -175,6 +175,13 @@ def test_models_of_one_name_are_not_mixed_up(options: RunOptions, engine_script:
     assert finish(replace(options, model=other)).folder != folder
 
 
+def test_another_command_with_the_same_model_is_no_change(options: RunOptions, engine_script: Any) -> None:
+    folder = cut_short(options, engine_script)
+    assert finish(replace(options, use_chat=False)).folder != folder
+    shutil.copy(find_trained_model("demo-aligned"), options.model)
+    assert finish(replace(options, use_chat=False)).folder != folder
+
+
 def test_other_commands_and_finished_runs_are_no_hindrance(options: RunOptions, engine_script: Any) -> None:
     finish(options)
     cut_short(replace(options, seed=5), engine_script)
