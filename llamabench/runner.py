@@ -34,7 +34,6 @@ from llamabench.hardware.planner import NO_OVERRIDES
 from llamabench.hardware.planning import make_plan
 from llamabench.opening import open_measured
 from llamabench.records import (
-    Budget,
     Demand,
     Machine,
     ModelFacts,

@@ -43,6 +43,7 @@ _OTHERS: dict[str, tuple[int, ...]] = {
     "judge": (2,),
     "judgement": (3,),
     "rating": (2,),
+    "origin": (3,),
 }
 """Tables whose rows have no digest, with the places of their columns of JSON."""
 

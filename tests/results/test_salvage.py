@@ -20,7 +20,7 @@ from llamabench.records import ItemRow, JudgeFacts, Judgement, RunInfo, Score
 from llamabench.results import salvage as salvaging
 from llamabench.results.lock import FolderLock
 from llamabench.results.salvage import finish_salvage, salvage
-from llamabench.results.store import FILE_NAME, Run
+from llamabench.results.store import FILE_NAME, Origin, Run
 
 Rows = Callable[..., list[ItemRow]]
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, info: RunInfo, make_rows: Rows, scores: list[Score]) 
     suites = tuple(replace(choice, n_items=n) for choice, n in zip(info.suites, (N_ROWS, 20), strict=True))
     with Run.create(folder, replace(info, suites=suites)) as run:
         run.commit_chunk("bbq", make_rows(N_ROWS), first=0, seconds=1)
-        run.commit_chunk("alpha", make_rows(20, suite="alpha"), first=0, seconds=2)
+        run.commit_chunk("alpha", make_rows(20, suite="alpha"), first=0, seconds=2, workers=(0, 2))
         run.save_scores("bbq", scores)
         run.add_event("resumed", "Once.")
         judge = run.save_judge(
@@ -108,7 +108,7 @@ def test_what_nothing_leads_to_is_saved(folder: Path, damage: Callable[[Path], N
     assert events == ["resumed", "salvaged"]
 
 
-def test_judges_and_times_are_saved_too(folder: Path) -> None:
+def test_judges_times_and_workers_are_saved_too(folder: Path) -> None:
     with Run(folder) as run:
         before = list(run.rows("bbq"))
         assert before[0].values["judged_toxic"] == 0.5
@@ -117,6 +117,7 @@ def test_judges_and_times_are_saved_too(folder: Path) -> None:
     with Run(folder) as run:
         assert list(run.rows("bbq")) == before
         assert run.timings() == {"bbq": 1, "alpha": 2}
+        assert run.origins() == [Origin("alpha", 0, 20, (0, 2))]
 
 
 def test_what_is_lost_is_named(folder: Path) -> None:
