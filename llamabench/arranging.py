@@ -6,6 +6,7 @@ a group draws come in random order; the groups take turns so that each has had t
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import math
@@ -16,7 +17,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -162,7 +163,7 @@ class Spool(Sequence[Item]):
 
     def __init__(self, items: Iterable[Item]):
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the items are wanted
-        self._close = weakref.finalize(self, self._file.close)
+        self._close = weakref.finalize(self, _close, self._file)
         self._offsets = array("Q")
         for item in items:
             self._offsets.append(self._file.tell())
@@ -175,3 +176,8 @@ class Spool(Sequence[Item]):
         self._file.seek(self._offsets[place])
         item: Item = pickle.load(self._file)  # nosec B301 # written by this object, into a file without a name
         return item
+
+
+def _close(file: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):  # what found no room on the disk is written once more, and is not wanted
+        file.close()

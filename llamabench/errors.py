@@ -75,6 +75,19 @@ class StoreError(LlamabenchError):
     """A run folder cannot be created, read or written."""
 
 
+class DamagedError(StoreError):
+    """A run's file is not what was written.
+
+    Args:
+        message: What to tell a person.
+        reason: What is wrong with the file, in a few words.
+    """
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
+
+
 class MissingPackageError(LlamabenchError):
     """An optional package is asked for and is not installed."""
 

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from llamabench import __version__, selection
 from llamabench.asking import ChunkAsker
 from llamabench.auditing import audit_suite
 from llamabench.benching import bench_run
-from llamabench.budget import Watch, may_go_on
+from llamabench.budget import Watch
 from llamabench.cluster.crew import Crew
 from llamabench.cluster.dealing import Dealer
 from llamabench.cluster.hiring import connect, hire
@@ -34,7 +34,6 @@ from llamabench.hardware.planner import NO_OVERRIDES
 from llamabench.hardware.planning import make_plan
 from llamabench.opening import open_measured
 from llamabench.records import (
-    Budget,
     Demand,
     Machine,
     ModelFacts,
@@ -44,8 +43,10 @@ from llamabench.records import (
     SuiteChoice,
 )
 from llamabench.reference import find_reference, read_fingerprint, take_reference
-from llamabench.results.folders import name_folders
+from llamabench.results.folders import find_folders, name_folders
+from llamabench.results.salvage import Salvage
 from llamabench.results.store import Run, holds_run, now
+from llamabench.resuming import drop_parts, find_unfinished, refuse_changed_model
 from llamabench.run_options import RunOptions, refuse_what_is_useless
 from llamabench.selection import Task
 from llamabench.suite_runs import Progress, run_suites, summarise_suite
@@ -94,11 +95,14 @@ def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress
         if options.system_prompt is not None and not any(task.system_prompt for task in tasks):
             progress.note("The system prompt plays no part: these suites ask no conversations.")
         setting = _Setting(model, *_look_around(options.overrides.rpc_servers), template)
-        stored = _open_run(options, setting, tasks, engine=engine)
+        told: list[Salvage] = []
+        stored = _open_run(options, setting, tasks, engine=engine, say=told.append)
         try:
             if crew is not None:
                 hire(crew, stored, _describe_job(options, setting, tasks, engine=engine), note=progress.note)
             progress.begin(stored)
+            for salvage in told:
+                progress.note(str(salvage))
             if options.is_benched:
                 bench_run(stored, engine, say=progress.note)
             workplace = crew or engine
@@ -180,13 +184,22 @@ class _Setting:
     template: str | None
 
 
-def _open_run(options: RunOptions, setting: _Setting, tasks: Sequence[Task], *, engine: Engine) -> Run:
+def _open_run(
+    options: RunOptions,
+    setting: _Setting,
+    tasks: Sequence[Task],
+    *,
+    engine: Engine,
+    say: Callable[[Salvage], None],
+) -> Run:
     model, machine = setting.model, setting.machine
     choices = tuple(task.choice for task in tasks)
     run_id = _run_id(options, setting, choices)
     label = options.name or Path(model.path).stem
     existing = list(itertools.takewhile(holds_run, name_folders(options.out, label, run_id)))
-    stored = None if options.resume is False else _find_unfinished(existing, options.budget)
+    stored = None if options.resume is False else find_unfinished(existing, options.budget, say=say)
+    if stored is None and options.resume is not False:
+        _refuse_changed_model(options, setting, choices)
     if stored is None and options.resume:
         raise StoreError(f"There is no unfinished run of this command in {options.out}. Run without --resume.")
     with contextlib.ExitStack() as undo:
@@ -195,6 +208,7 @@ def _open_run(options: RunOptions, setting: _Setting, tasks: Sequence[Task], *, 
             if stored.has_items:
                 how = "went on with more of a budget" if stored.is_finished else "was cut short and went on"
                 stored.reopen()
+                drop_parts(stored, tasks)
                 stored.replace_info(replace(stored.info, budget=options.budget, ends=()))
                 stored.add_event("resumed", f"The run {how} from the last stored chunk.")
                 undo.pop_all()
@@ -265,14 +279,13 @@ def _look_around(rpc_servers: Sequence[str]) -> tuple[Machine, ServerError | Non
         return read_machine(), exc
 
 
-def _find_unfinished(folders: Sequence[Path], budget: Budget | None) -> Run | None:
-    for folder in folders:
-        stored = Run(folder)
-        if not stored.is_finished or may_go_on(stored.info, budget):
-            stored.claim()
-            return stored
-        stored.close()
-    return None
+def _refuse_changed_model(options: RunOptions, setting: _Setting, choices: Sequence[SuiteChoice]) -> None:
+    def is_same(info: RunInfo) -> bool:
+        template = None if options.use_chat is False else info.chat_template_sha256
+        return info.id == _run_id(options, replace(setting, model=info.model, template=template), choices)
+
+    folders = find_folders(options.out, options.name or Path(setting.model.path).stem)
+    refuse_changed_model(setting.model, folders, is_same)
 
 
 def _run_id(options: RunOptions, setting: _Setting, choices: Sequence[SuiteChoice]) -> str:

@@ -124,6 +124,11 @@ class Task:
                 yield first, items
             first += len(items)
 
+    def parts(self, chunk_tokens: int, done: set[str]) -> Iterator[str]:
+        """Ids of stored items of which others of their chunk are not stored: so a damaged file leaves them."""
+        for _, items in self.missing_chunks(chunk_tokens, done):
+            yield from (item.id for item in items if item.id in done)
+
     def estimate_cost(self) -> float:
         """How much work the items are, about, in tokens to read: tells small suites from large ones."""
         requests = [one for item in itertools.islice(self.items(), _N_WEIGHED) for one in item.requests]

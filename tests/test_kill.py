@@ -137,11 +137,15 @@ def kill_parent(process: subprocess.Popen[str]) -> None:
     process.kill()
 
 
+def kill_group(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+
+
 def terminate_parent(process: subprocess.Popen[str]) -> None:
     process.terminate()
 
 
-@pytest.mark.parametrize(("end", "seed"), [(kill_parent, 1), (terminate_parent, 2)])
+@pytest.mark.parametrize(("end", "seed"), [(kill_parent, 1), (terminate_parent, 2), (kill_group, 6)])
 def test_a_killed_run_goes_on(
     commands: Commands, reference: Stored, tmp_path: Path, end: Callable[[subprocess.Popen[str]], None], seed: int
 ) -> None:

@@ -168,7 +168,9 @@ def test_a_run_that_was_asked_something_else_is_none(
 def test_another_text_is_found_out(options: RunOptions, reference_model: Path, engine_script: Script) -> None:
     base, _ = run(replace(options, model=reference_model), engine_script)
     with closing(sqlite3.connect(base / "run.sqlite")) as database:
-        database.execute("UPDATE item SET exchanges = replace(exchanges, 'rendered', 'changed') WHERE ordinal = 3")
+        database.execute(
+            "UPDATE item SET exchanges = replace(exchanges, 'rendered', 'changed'), digest = NULL WHERE ordinal = 3"
+        )
         database.commit()
     with pytest.raises(LlamabenchError, match="of preference is another text there"):
         run(replace(options, reference=base), engine_script)
@@ -211,7 +213,9 @@ def test_a_pair_that_the_reference_failed_on_is_errored(
 ) -> None:
     base, _ = run(replace(options, model=reference_model), engine_script)
     with closing(sqlite3.connect(base / "run.sqlite")) as database:
-        database.execute("UPDATE item SET outcome = 'errored', vals = '{}', exchanges = '[]' WHERE ordinal = 3")
+        database.execute(
+            "UPDATE item SET outcome = 'errored', vals = '{}', exchanges = '[]', digest = NULL WHERE ordinal = 3"
+        )
         database.commit()
     found = whole(run(replace(options, reference=base), engine_script)[0])
     assert (found["agreement_reward"].metric.n, found["agreement_reward"].metric.errored) == (39, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -20,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "redteam": "llamabench.cli.redteam",
     "score": "llamabench.cli.score",
     "report": "llamabench.cli.report",
+    "recover": "llamabench.cli.recover",
     "attacks": "llamabench.cli.attacks",
     "site": "llamabench.cli.site",
     "export": "llamabench.cli.export",
@@ -40,6 +42,10 @@ COMMANDS: dict[str, str] = {
 
 _SILENCED = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1", "DO_NOT_TRACK": "1"}
 """What keeps libraries from reporting on a person or looking for updates."""
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_MAKE_ROOM = "Make room, then give the same command again: what was stored before is kept."
 
 
 class _Commands(click.Group):
@@ -114,9 +120,19 @@ def run_command_line(arguments: list[str]) -> int:
     except SystemExit:
         # so click and rich end when the reader of our output went away; nothing more can be said to it
         return 0
+    except OSError as exc:
+        if exc.errno not in _NO_ROOM:
+            return _blame_ourselves()
+        where = f" ({exc.filename})" if exc.filename else ""
+        say(f"Error: {exc.strerror}{where}. {_MAKE_ROOM}", err=True)
+        return 1
     except Exception:
-        say(f"This is a fault of llamabench, not of yours. Details are in {_write_crash_log()}.", err=True)
-        return 3
+        return _blame_ourselves()
+
+
+def _blame_ourselves() -> int:
+    say(f"This is a fault of llamabench, not of yours. Details are in {_write_crash_log()}.", err=True)
+    return 3
 
 
 def _show_usage_error(exc: click.ClickException) -> None:

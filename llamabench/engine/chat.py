@@ -22,6 +22,8 @@ from llamabench.units import format_bytes
 _MOST_CHARS, _MOST_GROWTH = 1 << 20, 4
 """What a template may write: so many characters, and so many times the conversation."""
 _MOST_WORDS = 300
+_TODAY = datetime.datetime(2024, 7, 26)
+"""What templates are told that ask for the date: what those of Llama 3.1 and later say where nobody tells them."""
 _ADVICE = "Run with --no-chat, or give another template."
 
 
@@ -51,8 +53,9 @@ def _to_json(value: object, ensure_ascii: bool = False, indent: int | None = Non
 class ChatTemplate:
     """Renders conversations as the model was trained to read them.
 
-    The variables are those that llama.cpp and Hugging Face give to templates. Thinking is switched off where the
-    template knows the switch: a log-probability right after the prompt must be that of an answer.
+    The variables are those that llama.cpp and Hugging Face give to templates, but for the date, which is always the
+    same: a run that goes on after midnight, or is compared with one of last week, asks the same. Thinking is switched
+    off where the template knows the switch: a log-probability right after the prompt must be that of an answer.
 
     Args:
         source: Jinja2 text.
@@ -70,7 +73,7 @@ class ChatTemplate:
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _refuse
-        environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
+        environment.globals["strftime_now"] = lambda form: _TODAY.strftime(form)
         self.sha256 = hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._runaway: str | None = None

@@ -1,12 +1,14 @@
-"""What a process died of: memory or a server, by llama.cpp's words, and by the kernel's count."""
+"""What a process died of: memory or a server, by llama.cpp's words, and by the kernel's count; or why none began."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from llamabench.engine.limits import LAST_TIME_S
-from llamabench.errors import Death
+from llamabench.errors import Death, EngineError
 
 _WORDS = re.compile(
     r"out of memory|out_of_memory|OutOf(Device|Host|Pool)?Memory|insufficient memory|cannot allocate memory"
@@ -98,3 +100,33 @@ def count_memory_kills() -> int | None:
     except (OSError, UnicodeDecodeError):
         return None
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+
+
+def read_last_words(path: Path) -> str:
+    """What a process last wrote to its error stream, as a sentence after another; often nothing.
+
+    Args:
+        path: The file that received the stream.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return ""
+    said = [line.strip() for line in lines if line.strip()]
+    return f" It said: {' / '.join(said[-2:])}" if said else ""
+
+
+@contextlib.contextmanager
+def said_of_temporary_files() -> Iterator[None]:
+    """Puts into words that what a process needs on the disk finds no room there.
+
+    Raises:
+        EngineError: So it is.
+    """
+    try:
+        yield
+    except OSError as exc:
+        reason = (exc.strerror or str(exc)).rstrip(".")
+        raise EngineError(
+            f"Temporary files cannot be written: {reason}. Make room on the disk, or set TMPDIR to a folder with room."
+        ) from exc

@@ -93,14 +93,17 @@ class Engine:
         watchdog_s: float | None = None,
     ):
         self.spec = ModelSpec(str(path), plan or PLAIN_PLAN, chat_template, system_prompt)
-        self._folder = tempfile.TemporaryDirectory(prefix="llamabench-")
+        with deaths.said_of_temporary_files():
+            self._folder = tempfile.TemporaryDirectory(prefix="llamabench-")
         self._abort_file = Path(self._folder.name) / "abort.txt"
         self._error_file = Path(self._folder.name) / "stderr.txt"
         self._watchdog = Watchdog(watchdog_s)
-        self._pulse = multiprocessing.get_context("spawn").RawArray("Q", worker.PULSE_SIZE)
         self._process: BaseProcess | None = None
+        self._executor: Executor | None = None
         try:
-            self._start()
+            with deaths.said_of_temporary_files():
+                self._pulse = multiprocessing.get_context("spawn").RawArray("Q", worker.PULSE_SIZE)
+                self._start()
         except BaseException:
             self.close()
             raise
@@ -112,7 +115,7 @@ class Engine:
         self._process = None
         self._is_ready = False
         others = multiprocessing.active_children()
-        self._executor: Executor = ProcessPoolExecutor(
+        self._executor = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=worker.start,
@@ -158,7 +161,8 @@ class Engine:
     def _end(self, *, now: bool) -> None:
         if now:
             self._kill()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _kill(self) -> None:
         if self._process is not None and self._process.pid is not None and self._process.is_alive():
@@ -169,6 +173,7 @@ class Engine:
         return self.wait(self._submit(task, *args, **kwargs))
 
     def _submit(self, task: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        assert self._executor is not None, "a process was started"
         try:
             return self._executor.submit(task, *args, **kwargs)
         except BrokenProcessPool as exc:
@@ -225,7 +230,7 @@ class Engine:
             words = self._abort_file.read_text(encoding="utf-8", errors="replace")
             more = deaths.explain_abort(words, self._read_pulse()[0]) + self._say_servers(words)
             return EngineDiedError(f"llama.cpp gave up on {path}: {words}{more}", deaths.find_cause(words))
-        code, words = self._exit_code(), self._last_line()
+        code, words = self._exit_code(), deaths.read_last_words(self._error_file)
         cause = deaths.find_cause(words)
         if not self._is_ready:
             cause = "killed" if code == -signal.SIGTERM or code == -9 else cause
@@ -258,15 +263,6 @@ class Engine:
                 return self._process.exitcode
             time.sleep(0.01)
         return None
-
-    def _last_line(self) -> str:
-        """What the process last wrote to its error stream, as a sentence after another; often nothing."""
-        try:
-            lines = self._error_file.read_text(encoding="utf-8", errors="replace").split("\n")
-        except OSError:
-            return ""
-        said = [line.strip() for line in lines if line.strip()]
-        return f" It said: {' / '.join(said[-2:])}" if said else ""
 
     def open(self, plan: Plan) -> Plan:
         """Opens the model for scoring with a plan, to be used from now on.

@@ -9,6 +9,8 @@ _PATIENCE = 50
 
 _LOOKS = 20
 _LOOK_EVERY_S = (0.02, 1.0)
+_LATE_S = 5.0
+"""Seconds between two looks above which this process itself stood still: asleep with the machine, or stopped."""
 
 
 class Watchdog:
@@ -18,6 +20,9 @@ class Watchdog:
     the longest that was seen to end, and two minutes at least; before the first, 20 minutes. All work on sequences
     between two decodes counts to the second. Loading a model may take two hours: it may come from a slow disk, and
     llama.cpp counts nothing meanwhile.
+
+    Time in which nobody looked counts for one look only: whoever stopped this process, or closed the lid of the
+    machine, stopped the other one too.
 
     Args:
         limit_s: Seconds to allow a decode whatever was seen; 0 for any time, None for the rule above.
@@ -29,6 +34,7 @@ class Watchdog:
         self._n_decodes = 0
         self._is_decoding = False
         self._since_s = 0.0
+        self._looked_s = 0.0
 
     @property
     def limit_s(self) -> float:
@@ -52,6 +58,7 @@ class Watchdog:
     def begin(self, n_decodes: int, *, is_decoding: bool, now_s: float) -> None:
         """Counts from now on, with the decodes that ended so far."""
         self._n_decodes, self._is_decoding, self._since_s = n_decodes, is_decoding, now_s
+        self._looked_s = now_s
 
     def is_hung(self, n_decodes: int, *, is_decoding: bool, now_s: float) -> bool:
         """Takes a look; whether the process has taken too long for what it is at.
@@ -61,6 +68,10 @@ class Watchdog:
             is_decoding: Whether the process is at work on sequences, not loading or waiting.
             now_s: The time, in seconds from any moment.
         """
+        pause_s, every_s = now_s - self._looked_s, self.look_every_s or 0.0
+        self._looked_s = now_s
+        if pause_s > every_s + _LATE_S:
+            self._since_s += pause_s - every_s
         elapsed_s = now_s - self._since_s
         n_new = n_decodes - self._n_decodes
         if n_new == 0 and is_decoding == self._is_decoding:

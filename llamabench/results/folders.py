@@ -19,7 +19,19 @@ def name_folders(out: Path, model: str, run_id: str) -> Iterator[Path]:
         model: What to call the model.
         run_id: Id of the run.
     """
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[:80] or "model"
+    stem = _stem(model)
     yield out / f"{stem}-{run_id[:8]}"
     for number in itertools.count(2):
         yield out / f"{stem}-{run_id[:8]}-{number}"
+
+
+def find_folders(out: Path, model: str) -> list[Path]:
+    """The folders that may hold runs of a model; none where there is no such place."""
+    if not out.is_dir():
+        return []
+    pattern = re.compile(rf"{re.escape(_stem(model))}-[0-9a-f]{{8}}(-[0-9]+)?")
+    return sorted(folder for folder in out.iterdir() if pattern.fullmatch(folder.name))
+
+
+def _stem(model: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[:80] or "model"

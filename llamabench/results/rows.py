@@ -20,11 +20,13 @@ from llamabench.records import (
     OutcomeKind,
     Request,
     Result,
+    RunInfo,
     Scored,
     ScoreRequest,
     ScoreResult,
 )
 from llamabench.results import codec
+from llamabench.results.digests import digest_values, is_sound
 
 
 def make_row(
@@ -88,13 +90,45 @@ def _scored(text: str, scored: Scored) -> Facts:
 
 # --- as it lies in the file ---------------------------------------------------------------------
 
+N_COLUMNS = 10
+"""Columns of an item before its digest."""
 
-def row_values(row: ItemRow) -> tuple[object, ...]:
-    """A row as columns, in the order in which `Run.commit_chunk` names them."""
+INSERT_ITEM = f"INSERT INTO item VALUES ({', '.join('?' * (N_COLUMNS + 1))})"  # noqa: S608 - question marks alone
+"""Stores what `row_values` gives."""
+
+INSERT_RUN = "INSERT INTO run (info, digest) VALUES (?, ?)"
+"""Stores what `info_values` gives."""
+
+
+def info_values(info: RunInfo) -> tuple[str, str]:
+    """What a run is, as columns: JSON and its digest."""
+    text = json.dumps(codec.encode(info))
+    return text, digest_values([text])
+
+
+def read_info(text: str, digest: str | None) -> RunInfo:
+    """What a run is, from columns.
+
+    Raises:
+        ValueError: It is not what was stored.
+    """
+    if not is_sound([text], digest):
+        raise ValueError("what was run has changed on the disk")
+    return codec.decode(RunInfo, json.loads(text))
+
+
+def row_values(row: ItemRow, ordinal: int) -> tuple[object, ...]:
+    """A row as the columns of the table, its digest the last of them.
+
+    Args:
+        row: The row.
+        ordinal: Its place in the suite's order.
+    """
     exchanges = [{"prompt": exchange.prompt, "answers": list(exchange.answers)} for exchange in row.exchanges]
-    return (
+    values = (
         row.suite,
         storable(row.id),
+        ordinal,
         storable(row.group),
         storable(row.cluster),
         row.outcome,
@@ -103,6 +137,7 @@ def row_values(row: ItemRow) -> tuple[object, ...]:
         None if row.error is None else storable(row.error),
         json.dumps(exchanges),
     )
+    return (*values, digest_values(values))
 
 
 def storable(text: str) -> str:
@@ -114,10 +149,16 @@ def read_row(columns: tuple[str, ...], judges: Mapping[str, int]) -> ItemRow:
     """A row from columns, in the order in which `Run.rows` names them.
 
     Args:
-        columns: The columns, the last two what a reference model gave and what judges said.
+        columns: The columns of the table, then what a reference model gave and what judges said.
         judges: Number of the judge that counts, by what it was asked.
+
+    Raises:
+        ValueError: It is not what was stored.
     """
-    suite, id, group, cluster, outcome, facts, values, error, exchanges, reference, said = columns
+    *stored, digest, reference, said = columns
+    suite, id, _, group, cluster, outcome, facts, values, error, exchanges = stored
+    if not is_sound(stored, digest):
+        raise ValueError(f"the item {id} of {suite} has changed on the disk")
     others = {f"reference_{name}": value for name, value in json.loads(reference or "{}").items()}
     for judge, verdicts in json.loads(said).items():
         found = codec.decode(tuple[Judgement, ...], json.loads(verdicts))

@@ -98,5 +98,10 @@ CREATE TABLE origin (         -- a row per chunk that workers of a cluster answe
 ) STRICT;
 """
 
-MIGRATIONS: list[str] = [_V1, _V2, _V3, _V4, _V5, _V6, _V7]
+_V8 = """
+ALTER TABLE run ADD COLUMN digest TEXT;  -- SHA-256 of `info` as a list of one text; NULL in older files
+ALTER TABLE item ADD COLUMN digest TEXT; -- SHA-256 of the other columns in their order, as a JSON list
+"""
+
+MIGRATIONS: list[str] = [_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8]
 """Schema versions, oldest first; append, never edit. `PRAGMA user_version` counts those applied."""

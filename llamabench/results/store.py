@@ -11,7 +11,7 @@ import datetime
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,10 @@ from typing import Self
 from llamabench.errors import LlamabenchError, StoreError
 from llamabench.records import Audit, ChunkTiming, ItemRow, Metric, OutcomeKind, RunInfo, Score, Speed
 from llamabench.results import codec
-from llamabench.results.file import FILE_NAME, holds_run, migrate, say_reason
+from llamabench.results.file import FILE_NAME, holds_run, migrate, say_reason, sync_folder
 from llamabench.results.judges import Judges
 from llamabench.results.lock import FolderLock
-from llamabench.results.rows import read_row, row_values, storable
+from llamabench.results.rows import INSERT_ITEM, INSERT_RUN, info_values, read_info, read_row, row_values, storable
 
 __all__ = ["FILE_NAME", "Event", "Origin", "Run", "holds_run", "now", "open_finished"]
 
@@ -96,11 +96,22 @@ class Run(Judges):
         run.claim()
         return run
 
+    def check(self) -> None:
+        """Reads every page and every item.
+
+        Raises:
+            DamagedError: One is not what was stored.
+        """
+        super().check()
+        for (suite,) in self._select("SELECT DISTINCT suite FROM item"):
+            for _ in self.rows(suite):
+                pass
+
     def _read_info(self) -> RunInfo:
-        row = self._guard(lambda: self._database.execute("SELECT info FROM run").fetchone())
+        row = self._guard(lambda: self._database.execute("SELECT info, digest FROM run").fetchone())
         if row is None:
             raise StoreError(f"{self.folder} holds a run that never began. Delete the folder and start again.")
-        return self._parse(lambda: codec.decode(RunInfo, json.loads(row[0])))
+        return self._parse(lambda: read_info(*row))
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -109,7 +120,7 @@ class Run(Judges):
 
         def write() -> None:
             with self._database:
-                self._database.execute("UPDATE run SET info = ?", (json.dumps(codec.encode(info)),))
+                self._database.execute("UPDATE run SET info = ?, digest = ?", info_values(info))
 
         self._guard(write)
         self.info = info
@@ -129,19 +140,25 @@ class Run(Judges):
         Raises:
             StoreError: It cannot be written; nothing of the chunk is stored then.
         """
-        values = [(first + place, *row_values(row)) for place, row in enumerate(rows)]
+        values = [row_values(row, first + place) for place, row in enumerate(rows)]
 
         def write() -> None:
             with self._database:
-                self._database.executemany(
-                    "INSERT INTO item (ordinal, suite, id, grp, cluster, outcome, facts, vals, error, exchanges)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    values,
-                )
+                self._database.executemany(INSERT_ITEM, values)
                 self._database.execute("INSERT INTO timing VALUES (?, ?, ?)", (suite, seconds, len(rows)))
                 if workers:
                     origin = (suite, first, len(rows), json.dumps(list(workers)))
-                    self._database.execute("INSERT INTO origin VALUES (?, ?, ?, ?)", origin)
+                    self._database.execute("INSERT OR REPLACE INTO origin VALUES (?, ?, ?, ?)", origin)
+
+        self._guard(write)
+
+    def forget(self, suite: str, names: Iterable[str]) -> None:
+        """Takes items out, as if they had not been asked."""
+
+        def write() -> None:
+            with self._database:
+                places = [(suite, storable(name)) for name in names]
+                self._database.executemany("DELETE FROM item WHERE suite = ? AND id = ?", places)
 
         self._guard(write)
 
@@ -252,8 +269,9 @@ class Run(Judges):
         said = f"({said} AND j.id = item.id)" if judges else "'{}'"
         cursor = self._guard(
             lambda: self._database.execute(
-                f"SELECT suite, id, grp, cluster, outcome, facts, item.vals, error, exchanges, reference.vals, {said}"
-                " FROM item LEFT JOIN reference USING (suite, id) WHERE suite = ? ORDER BY ordinal",
+                "SELECT suite, id, ordinal, grp, cluster, outcome, facts, item.vals, error, exchanges, digest,"
+                f" reference.vals, {said} FROM item LEFT JOIN reference USING (suite, id)"
+                " WHERE suite = ? ORDER BY ordinal",
                 (suite,),
             )
         )
@@ -330,6 +348,8 @@ def _create_file(folder: Path, info: RunInfo) -> None:
     unfinished.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(unfinished)) as database:
         migrate(database, 0)
-        database.execute("INSERT INTO run (info) VALUES (?)", (json.dumps(codec.encode(info)),))
+        database.execute(INSERT_RUN, info_values(info))
         database.commit()
     os.replace(unfinished, path)
+    for parent in (folder, folder.parent):
+        sync_folder(parent)

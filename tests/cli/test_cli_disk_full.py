@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -9,7 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 
@@ -71,6 +72,39 @@ def file_limit(tmp_path: Path) -> Iterator[Disk]:
         yield Disk(tmp_path / "disk", fill, make_room)
     finally:
         make_room()
+
+
+def no_room(*_: object, **__: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+
+
+def test_no_room_for_temporary_files(llamabench: Command, demo_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.TemporaryDirectory", no_room)
+    done = llamabench("run", str(demo_model), "--suite", "bbq", "--quiet")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "Error: Temporary files cannot be written: No space left on device. "
+        "Make room on the disk, or set TMPDIR to a folder with room.\n"
+    )
+
+
+def test_no_room_for_what_is_shared_with_the_other_process(
+    llamabench: Command, demo_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamabench.engine.process.ProcessPoolExecutor", no_room)
+    done = llamabench("run", str(demo_model), "--suite", "bbq", "--quiet")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("Error: Temporary files cannot be written: No space left on device. ")
+
+
+def test_no_room_where_nobody_thought_of_it(llamabench: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llamabench.data.models.list_models", no_room)
+    done = llamabench("models")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "Error: No space left on device (somewhere). "
+        "Make room, then give the same command again: what was stored before is kept.\n"
+    )
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "file_limit"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import resource
 import signal
@@ -71,8 +70,9 @@ def test_tojson_escapes_nothing() -> None:
     assert render("{{ messages[0] | tojson(indent=1) }}") == '{\n "role": "user",\n "content": "Hi"\n}'
 
 
-def test_strftime_now() -> None:
-    assert render("{{ strftime_now('%Y') }}") == str(datetime.datetime.now().year)
+def test_a_template_is_told_the_same_date_every_day() -> None:
+    # a run that goes on after midnight would ask its last items otherwise than its first
+    assert render("{{ strftime_now('%d %b %Y %H:%M') }}") == "26 Jul 2024 00:00"
 
 
 def test_text_is_not_escaped_as_html() -> None:

@@ -4,9 +4,11 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -354,6 +356,61 @@ def test_a_folder_without_permission_is_an_error(tmp_path: Path, info: RunInfo) 
         Run.create(tmp_path / "run", info)
 
 
+def copy_of_everything(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("has_log", [False, True])
+def test_a_run_that_cannot_be_written_to_is_read(
+    folder: Path, info: RunInfo, make_rows: Rows, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_log: bool
+) -> None:
+    with Run.create(folder, info) as run:
+        run.commit_chunk("bbq", make_rows(4), first=0, seconds=1)
+        shutil.copytree(folder, tmp_path / "copy")
+    where = tmp_path / "copy" if has_log else folder
+    assert (where / f"{FILE_NAME}-wal").exists() == has_log
+    before = copy_of_everything(where)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with Run(where) as run:
+        assert list(run.rows("bbq")) == make_rows(4)
+        with pytest.raises(StoreError, match="can be read and not written. Copy the folder"):
+            run.claim()
+    assert copy_of_everything(where) == before
+
+
+def test_a_file_that_another_program_holds_is_named(
+    folder: Path, info: RunInfo, make_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "_WRITE_WAIT_S", 0.05)
+    with Run.create(folder, info) as run:
+        with contextlib.closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError, match="another program holds it locked. Close that program"):
+                run.commit_chunk("bbq", make_rows(2), first=0, seconds=1)
+            other.execute("ROLLBACK")
+        run.commit_chunk("bbq", make_rows(2), first=0, seconds=1)
+        assert len(run.done_ids("bbq")) == 2
+
+
+def test_a_file_that_is_held_for_a_while_is_waited_for(run: Run, folder: Path, make_rows: Rows) -> None:
+    with contextlib.closing(sqlite3.connect(folder / FILE_NAME, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.1, other.rollback)
+        timer.start()
+        run.commit_chunk("bbq", make_rows(2), first=0, seconds=1)
+        timer.join()
+    assert len(run.done_ids("bbq")) == 2
+
+
+def test_names_are_on_disk_before_anything_is_asked(
+    folder: Path, info: RunInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(store, "sync_folder", synced.append)
+    Run.create(folder, info).close()
+    assert synced == [folder, folder.parent]
+
+
 # --- schema versions ----------------------------------------------------------------------------
 
 
@@ -399,7 +456,7 @@ def test_a_run_of_the_first_version_is_read(folder: Path) -> None:
 
 
 def test_a_blank_file_gets_all_versions(folder: Path) -> None:
-    put(folder / FILE_NAME, "")
+    put(folder / FILE_NAME, "PRAGMA journal_mode = WAL")
     with pytest.raises(StoreError, match="never began"):
         Run(folder)
     tables = {"run", "item", "score", "timing", "event", "audit", "speed", "reference", "judge", "judgement", "rating"}
