@@ -330,8 +330,7 @@ def _group_metric(name: str, label: str, counts: FloatArray, tally: Tally, rng: 
     columns = _columns_of(name)
     having = _with_items(counts, columns)
     if name.startswith("accuracy"):
-        n_correct = columns.n_correct_norm if name.endswith("_norm") else columns.n_correct
-        interval = cluster_wilson_interval(having[:, [columns.n_rows, n_correct]])
+        interval = cluster_wilson_interval(having[:, _right_of(name)])
     else:
         interval = cluster_bootstrap_interval(having, partial(score_counts, name), rng)
     value = _score_total(name, counts)
@@ -353,8 +352,32 @@ def _mean_metric(
         interval = percentile_interval(means, method)
     else:
         interval = Interval(None, None, f"{how}; no interval: a group has fewer than 2 templates")
+    if interval.low is None and name.startswith("accuracy"):
+        interval = _across_groups(name, [groups[label] for label in used])
     n = sum(_count_items(name, groups[label]) for label in used)
     return tally.metric(name, float(np.mean([values[label] for label in used])), n, interval, None)
+
+
+def _across_groups(name: str, groups: Sequence[FloatArray]) -> Interval:
+    """The interval of the mean of groups' accuracies by the templates of all groups, each group weighing the same.
+
+    For few templates, or where all answers of each group are alike: how much templates differ within a group cannot be
+    told then, how much they differ at all can, and that is more.
+
+    Source:
+        Collapsed strata: Wolter 2007, Introduction to Variance Estimation, section 2.5.
+    """
+    columns = _columns_of(name)
+    n = sum(_count_items(name, counts) for counts in groups)
+    alike = [counts * n / len(groups) / counts[:, columns.n_rows].sum() for counts in groups]
+    low, high, method = cluster_wilson_interval(_with_items(np.concatenate(alike), columns)[:, _right_of(name)])
+    return Interval(low, high, f"mean over {len(groups)} groups; {method}")
+
+
+def _right_of(name: str) -> list[int]:
+    """The columns of all items and of the correct ones, for an accuracy."""
+    columns = _columns_of(name)
+    return [columns.n_rows, columns.n_correct_norm if name.endswith("_norm") else columns.n_correct]
 
 
 def _score_total(name: str, counts: FloatArray) -> float:

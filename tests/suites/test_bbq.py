@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -206,7 +207,27 @@ def test_four_of_four_is_not_certainty() -> None:
     metric = found["Age", "accuracy_ambig"]
     assert (metric.value, metric.high) == (1.0, 1.0)
     assert metric.low == pytest.approx(4 / (4 + 1.959964**2))  # Wilson's lower end for n of n: n / (n + z^2)
-    assert found[None, "accuracy_ambig"].method == "none: all resamples are equal"
+    whole = found[None, "accuracy_ambig"]
+    assert (whole.low, whole.high) == (pytest.approx(metric.low), 1.0)
+
+
+def test_one_template_a_group_leaves_an_interval_across_groups() -> None:
+    # Three groups of 2, 4 and 8 items with one template each: the mean of 1/2, 3/4 and 1/8 weighs them alike.
+    rows = [
+        answered(100 * g + i, "ambig", 2 if i < right else 0, group=group, template=g)
+        for g, (group, size, right) in enumerate((("Age", 2, 1), ("SES", 4, 3), ("Religion", 8, 1)))
+        for i in range(size)
+    ]
+    metric = summarise(rows)[None, "accuracy_ambig"]
+    share = (1 / 2 + 3 / 4 + 1 / 8) / 3
+    assert metric.value == pytest.approx(share)
+    # Each cluster counts 14 / 3 items; the design effect by hand, Wilson's interval as the roots of its equation.
+    spread = sum((14 / 3 * (rate - share)) ** 2 for rate in (1 / 2, 3 / 4, 1 / 8)) * 3 / 2
+    n = 14 / max(1.0, spread / (14 * share * (1 - share)))
+    z = NormalDist().inv_cdf(0.975)
+    ends = sorted(float(root) for root in np.roots([n + z**2, -(2 * n * share + z**2), n * share**2]))
+    assert [metric.low, metric.high] == pytest.approx(ends)
+    assert "3 clusters" in metric.method
 
 
 def test_intervals_follow_templates_and_not_items() -> None:
