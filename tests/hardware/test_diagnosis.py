@@ -132,6 +132,18 @@ def test_what_a_change_does(change: Callable[[Machine], Machine], level: str, wo
     assert finding.level == level
 
 
+def test_nobody_is_sent_to_build_what_breaks() -> None:
+    machine = load_machine("laptop_on_battery")
+    assert machine.processor is not None
+    uses = dict.fromkeys(machine.processor.instruction_sets, "1")
+    processor = replace(machine.processor, instruction_sets=(*machine.processor.instruction_sets, "AMX_INT8"))
+    machine = replace(machine, processor=processor, backends=(Backend("CPU", 1, uses),))
+    (finding,) = [one for one in diagnose(machine, INSTALLATION) if one.subject == "instructions"]
+    assert finding.level == "ok"
+    assert "AMX_INT8 is better left out" in finding.found
+    assert finding.command is None
+
+
 def test_swap_of_a_few_pages_is_nothing() -> None:
     assert find(replace(healthy(), swap_used_bytes=GIB // 2), "swapped out") == []
 

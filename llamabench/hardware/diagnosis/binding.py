@@ -14,6 +14,9 @@ _SUBJECT = "llama.cpp"
 _NEEDED = {"AVX2", "FMA", "F16C", "NEON", "DOTPROD"}
 """Instruction sets without which llama.cpp is several times slower; the others bring less, and to prompts mostly."""
 
+_FAULTY = {"AMX_INT8"}
+"""Instruction sets whose kernels compilers break (ggml-org/llama.cpp#26954): nobody is sent to build with them."""
+
 _CUDA_STEPS = 10  # `__CUDA_ARCH_LIST__` writes compute capability 8.6 as 860
 _NATIVE = ("-DGGML_NATIVE=on",)
 
@@ -67,6 +70,8 @@ def check_instruction_sets(machine: Machine, installation: Installation) -> Iter
     can, uses = set(processor.instruction_sets), _known_names(built)
     command = install_command(toolbox_of(installation), machine, options=_NATIVE)
     beyond, unused = sorted(uses - can), [name for name in processor.instruction_sets if name not in uses]
+    left_out = [name for name in unused if name in _FAULTY]
+    unused = [name for name in unused if name not in _FAULTY]
     slow = [name for name in unused if name in _NEEDED]
     if beyond:
         found = f"llama-cpp-python was built for {', '.join(beyond)}, which this processor does not have."
@@ -80,7 +85,9 @@ def check_instruction_sets(machine: Machine, installation: Installation) -> Iter
     if processor.architecture in ("x86_64", "AMD64") and "AVX2" not in can:
         yield Finding("warning", subject, "The processor has no AVX2.", "Expect a few tokens per second: small models.")
     elif not (beyond or unused):
-        yield Finding("ok", subject, f"The build uses all that the processor has: {', '.join(sorted(can))}.")
+        uses_all = f"The build uses all that the processor has: {', '.join(sorted(can - set(left_out)))}."
+        why = f" {', '.join(left_out)} is better left out: compilers break its kernels (ggml-org/llama.cpp#26954)."
+        yield Finding("ok", subject, f"{uses_all}{why if left_out else ''}")
 
 
 def check_cuda_targets(machine: Machine, installation: Installation) -> Iterator[Finding]:
