@@ -57,17 +57,29 @@ def write_attacks(run: Run, threshold: float = SEVERE) -> WrittenAttacks | None:
 
 
 def show_run(run: Run, *, as_json: bool) -> None:
-    """Writes the reports, and the results of attacks; then prints the scores and where the reports are."""
-    from llamabench.results.export import run_document
+    """Prints the scores, writes the reports and the results of attacks, and prints where the reports are.
 
+    Raises:
+        StoreError: A report cannot be written; the table has been printed then.
+    """
+    if not as_json:
+        _print_scores(run)
     report = write_report(run)
     attacks = write_attacks(run)
     page = None if attacks is None else attacks.page
     if as_json:
+        from llamabench.results.export import run_document
+
         more = {} if page is None else {"attack_report": str(page)}
         say(json.dumps({**run_document(run), "report": str(report), **more}, indent=2))
         return
+    # paths are for copying: never wrapped
+    say(f"\nReport: {report}")
+    if page is not None:
+        say(f"Attacks: {page}")
 
+
+def _print_scores(run: Run) -> None:
     from llamabench.report.terminal import scores_table
     from llamabench.report.views import build_score_view
     from llamabench.suites import SUITES
@@ -80,7 +92,3 @@ def show_run(run: Run, *, as_json: bool) -> None:
             console.print(f"Audit of {suite.title}: {suite.audit}")
     for banner in view.banners:
         console.print(f"! {banner.text}", style="bold")
-    # paths are for copying: never wrapped
-    say(f"\nReport: {report}")
-    if page is not None:
-        say(f"Attacks: {page}")
