@@ -40,22 +40,28 @@ ATTACKS = RedTeam(AttackOptions(count=12, techniques=("direct", "crescendo", "be
 
 @dataclass
 class Progress:
-    """Does something when so many chunks are stored; remembers the notes."""
+    """Does something once, when so many chunks are stored and the run is so far; remembers the notes."""
 
     after: int = 0
     act: Callable[[], object] = lambda: None
     pause_s: float = 0.0
+    is_far: Callable[[Run], bool] = lambda _: True
     n_steps: int = 0
+    has_acted: bool = False
+    run: Run | None = None
     notes: list[str] = field(default_factory=list)
 
-    def begin(self, run: Run) -> None: ...
+    def begin(self, run: Run) -> None:
+        self.run = run
 
     def stand(self, standing: Standing) -> None: ...
 
     def advance(self, suite: str, *, n_done: int, n_total: int, tokens_per_s: float | None) -> None:
         self.n_steps += 1
         time.sleep(self.pause_s)
-        if self.n_steps == self.after:
+        assert self.run is not None
+        if 0 < self.after <= self.n_steps and not self.has_acted and self.is_far(self.run):
+            self.has_acted = True
             self.act()
 
     def note(self, text: str) -> None:
@@ -161,7 +167,7 @@ def test_two_workers_of_which_one_is_killed_give_what_one_machine_gives(
     options: RunOptions, local: Local, hire: Callable[..., Worker]
 ) -> None:
     first, _ = hire("first"), hire("second")
-    progress = Progress(6, first.kill)
+    progress = Progress(6, first.kill, is_far=lambda run: "first" in who_answered(run))
     with runner.run(options, progress) as run:
         check_whole(run, local)
         assert len(run.origins()) > 12
