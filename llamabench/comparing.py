@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ from llamabench.diverging import measure_divergence
 from llamabench.errors import LlamabenchError, StoreError
 from llamabench.hardware.gguf import chat_template, read_header, read_model
 from llamabench.measures import Measure
-from llamabench.records import Comparison, Difference, RunInfo, Score, Side
+from llamabench.records import Comparison, Difference, RunInfo, Score, Side, TemplateUse
 from llamabench.results.alikeness import describe_mismatch, find_mismatches
 from llamabench.results.compare import PairedRows, compare_suite, give_verdicts
 from llamabench.results.store import Run, holds_run, open_finished
@@ -166,8 +167,8 @@ def compare_runs(runs: Sequence[Run], *, allow_different: bool = False) -> list[
             more = f" And {len(grave) - _N_TOLD} more." if len(grave) > _N_TOLD else ""
             raise LlamabenchError(
                 f"{runs[0].folder} and {other.folder} were not asked the same, so their scores are not comparable. "
-                f"{' '.join(grave[:_N_TOLD])}{more} Run both alike, or compare them all the same with "
-                "--allow-different."
+                f"{' '.join(grave[:_N_TOLD])}{more} {_advise(runs[0].info, other.info, pairs)}, or compare them all "
+                "the same with --allow-different."
             )
         names = [{choice.name for choice in one.info.suites} for one in (runs[0], other)]
         suites = [compare_suite(one, SUITES[one.suite].MAIN_METRICS) for one in pairs]
@@ -185,6 +186,14 @@ def compare_runs(runs: Sequence[Run], *, allow_different: bool = False) -> list[
             )
         )
     return found
+
+
+def _advise(first: RunInfo, second: RunInfo, pairs: Sequence[PairedRows]) -> str:
+    """How two runs that were not asked the same can be had alike."""
+    has_other_prompts = any(one.n_other_prompts for one in pairs)
+    if first.chat_template_sha256 == second.chat_template_sha256 or not has_other_prompts:
+        return "Run both alike"
+    return "Run both with --no-chat, or compare the model files themselves, which are then asked alike"
 
 
 def add_divergences(
@@ -272,10 +281,23 @@ def _make_sides(runs: Sequence[Run]) -> list[Side]:
             is_demo=one.info.is_demo,
             expected_bytes=sum(one.info.plan.expected_bytes.values()),
             speed=next(reversed(one.speeds()), None),
+            template=_find_template_use(one.info),
             quality=_rate(one, shared),
         )
         for one in runs
     ]
+
+
+def _find_template_use(info: RunInfo) -> TemplateUse:
+    if not info.use_chat:
+        return "none"
+    if not info.model.has_chat_template:
+        return "another"
+    with contextlib.suppress(LlamabenchError):
+        template = chat_template(read_header(Path(info.model.path))) or ""
+        is_own = hashlib.sha256(template.encode(errors="surrogatepass")).hexdigest() == info.chat_template_sha256
+        return "own" if is_own else "another"
+    return "own"
 
 
 def _rate(stored: Run, suites: set[str]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from stored_runs import INFO, MODEL, question_rows, store_run
 
 from llamabench.comparing import Named, compare_runs, open_runs
 from llamabench.errors import LlamabenchError
+from llamabench.hardware.gguf import chat_template, read_header
 from llamabench.records import Difference, RunInfo
 from llamabench.results.alikeness import describe_mismatch
 from llamabench.results.store import Run
@@ -75,7 +77,22 @@ def test_other_prompts_are_refused(pair: list[Run], tmp_path: Path) -> None:
         compare_runs([pair[0], other])
     assert "the prompt of 80 of 80 items, such as q-0, is without a chat template in the first run" in str(caught.value)
     assert "through the chat template c0ffee00 in the second" in str(caught.value)
+    assert "Run both with --no-chat, or compare the model files themselves" in str(caught.value)
     assert "--allow-different" in str(caught.value)
+
+
+def test_the_template_that_a_model_was_asked_through_is_known(pair: list[Run], demo_model: Path) -> None:
+    own = chat_template(read_header(demo_model))
+    assert own is not None
+    digest = hashlib.sha256(own.encode()).hexdigest()
+    for found, has_template, use in ((digest, True, "own"), ("c0ffee00", True, "another"), (digest, False, "another")):
+        model = replace(MODEL, path=str(demo_model), has_chat_template=has_template)
+        pair[1].replace_info(replace(pair[1].info, model=model, use_chat=True, chat_template_sha256=found))
+        (made,) = compare_runs(pair)
+        assert (made.first.template, made.second.template) == ("none", use)
+    gone = replace(MODEL, path="gone.gguf")
+    pair[1].replace_info(replace(pair[1].info, model=gone))
+    assert compare_runs(pair)[0].second.template == "own", "nobody can say that it is not"
 
 
 def with_system(run: Run, text: str | None) -> Run:

@@ -142,9 +142,8 @@ def show_comparisons(found: Sequence[Comparison], report: Path, markdown: Path |
         return
 
     open_console().print(comparison_tables(view))
-    for one in view.comparisons:
-        for text in one.mismatches:
-            say(f"! {text}")
+    for text in dict.fromkeys(text for one in view.comparisons for text in (*one.mismatches, *one.templates)):
+        say(f"! {text}")
     say(f"\nReport: {report}")
 
 

@@ -30,6 +30,7 @@ from llamabench.records.comparing import (
     ReadingTask,
     Side,
     SuiteComparison,
+    TemplateUse,
     Verdict,
 )
 from llamabench.records.exchange import (
@@ -198,6 +199,7 @@ __all__ = [
     "SuiteChoice",
     "SuiteComparison",
     "SuiteEnd",
+    "TemplateUse",
     "TextPrompt",
     "Timing",
     "TokenRequest",

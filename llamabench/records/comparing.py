@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Better = Literal["higher", "lower", "nearer 0"]
 """Which way a metric is to go."""
 
+TemplateUse = Literal["none", "own", "another"]
+"""What conversations with a model went through: no chat template, the one of its file, or another."""
+
 Verdict = Literal["improved", "regressed", "changed", "no evidence", "too few items"]
 """What a difference allows to say; `changed` where neither way is good by itself."""
 
@@ -210,6 +213,7 @@ class Side:
         is_demo: Whether the model is a toy that ships with llamabench.
         expected_bytes: Memory that its plan expects to take on all devices.
         speed: The last measured speed, None where none was.
+        template: What conversations with it went through; "own" where its file is gone and cannot be asked.
         quality: Mean of the main scores that all the runs have, each turned so that 1 is best; None without any.
     """
 
@@ -219,6 +223,7 @@ class Side:
     is_demo: bool
     expected_bytes: int
     speed: Speed | None
+    template: TemplateUse
     quality: float | None
 
 

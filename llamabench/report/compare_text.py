@@ -43,6 +43,8 @@ def write_markdown(view: CompareView) -> str:
 def _write_comparison(view: ComparisonView) -> Iterator[str]:
     areas = view.areas
     yield from (f"## {_plain(view.second)} against {_plain(view.first)}", "", view.verdict, "")
+    if view.templates:
+        yield from (*(f"- {_plain(text)}" for text in view.templates), "")
     if view.is_grave:
         yield from ("The two were not asked the same:", "")
     if view.mismatches:

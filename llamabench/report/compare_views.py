@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -139,6 +139,7 @@ class ComparisonView:
     suites: tuple[SuiteChanges, ...]
     mismatches: tuple[str, ...]
     is_grave: bool
+    templates: tuple[str, ...]
     divergence: tuple[Pair, ...]
     no_divergence: str | None
 
@@ -206,9 +207,22 @@ def _view_comparison(one: Comparison, suites: Mapping[str, SuiteText], names: tu
         suites=views,
         mismatches=tuple(describe_mismatch(mismatch) for mismatch in one.mismatches),
         is_grave=any(mismatch.is_grave for mismatch in one.mismatches),
+        templates=tuple(_describe_templates((one.first, one.second), names)),
         divergence=_view_divergence(one.divergence) if one.divergence else (),
         no_divergence=one.no_divergence,
     )
+
+
+def _describe_templates(sides: tuple[Side, Side], names: tuple[str, str]) -> Iterator[str]:
+    """Says who was not asked as its makers mean it to be, so that both read the same text."""
+    for mine, other in ((0, 1), (1, 0)):
+        model, use = sides[mine].model, sides[mine].template
+        if use == "none" and model.has_chat_template:
+            why = "" if sides[other].model.has_chat_template else f", because {names[other]} has none"
+            yield f"{names[mine]} was asked without its chat template{why}."
+        elif use == "another" and sides[other].template == "own":
+            why = "not through its own" if model.has_chat_template else "because it has none"
+            yield f"{names[mine]} was asked through the chat template of {names[other]}, {why}."
 
 
 def _say_verdict(views: Sequence[SuiteChanges]) -> str:

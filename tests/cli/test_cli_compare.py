@@ -30,6 +30,7 @@ def test_what_changed_is_printed_and_written(llamabench: Command, runs: tuple[st
     assert "tiny Q8_0 → tiny Q4_0" in done.out
     assert "regressed" in done.out
     assert "Report: bad/compare.html" in done.out
+    assert done.out.count("! tiny Q4_0 was asked without its chat template.\n") == 1
     page = Path("bad/compare.html").read_text(encoding="utf-8")
     check_policy(page)
     assert "Areas of regression" in page

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import html
+from dataclasses import replace
+
 import pytest
 from comparisons import make_comparison
 from pages import check_golden, check_policy, check_reading, check_requests
 
+from llamabench.records import TemplateUse
 from llamabench.report.compare_text import write_markdown
 from llamabench.report.compare_views import CompareView, build_compare_view
 from llamabench.report.render import render_comparison
@@ -52,6 +56,38 @@ def test_better_is_to_the_right(view: CompareView) -> None:
         assert rows[name].mark.value > 50  # type: ignore[union-attr]
     assert rows["accuracy_ambig"].mark.value < 50  # type: ignore[union-attr]
     assert rows["bias_ambig"].change == "−7.0"
+
+
+def as_asked(first: TemplateUse, second: TemplateUse, *, has_first: bool = True) -> CompareView:
+    made = make_comparison()
+    base, tuned = replace(made.first, template=first), replace(made.second, template=second)
+    base = replace(base, model=replace(base.model, has_chat_template=has_first))
+    return build_compare_view([replace(made, first=base, second=tuned)], SUITES)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "has_first", "said"),
+    [
+        ("none", "none", False, "tuned Q8_0 was asked without its chat template, because base Q8_0 has none."),
+        ("another", "own", False, "base Q8_0 was asked through the chat template of tuned Q8_0, because it has none."),
+        ("own", "another", True, "tuned Q8_0 was asked through the chat template of base Q8_0, not through its own."),
+    ],
+)
+def test_a_model_that_is_not_asked_its_own_way_is_named(
+    first: TemplateUse, second: TemplateUse, has_first: bool, said: str
+) -> None:
+    view = as_asked(first, second, has_first=has_first)
+    assert view.comparisons[0].templates == (said,)
+    assert said in html.unescape(render_comparison(view))
+    assert f"- {said}" in write_markdown(view).replace("\\_", "_")
+
+
+def test_two_models_without_their_templates_are_both_named() -> None:
+    assert as_asked("none", "none").comparisons[0].templates == (
+        "base Q8_0 was asked without its chat template.",
+        "tuned Q8_0 was asked without its chat template.",
+    )
+    assert as_asked("own", "own").comparisons[0].templates == ()
 
 
 def test_a_model_that_is_smaller_and_better_is_worth_it(view: CompareView) -> None:

@@ -14,11 +14,12 @@ from llamabench.records import (
     Speed,
     SpeedTest,
     SuiteComparison,
+    TemplateUse,
     Timing,
 )
 
 
-def side(name: str, size: int, quality: float, speed_s: float | None = None) -> Side:
+def side(name: str, size: int, quality: float, speed_s: float | None = None, *, template: TemplateUse = "own") -> Side:
     facts = dict(path=f"{name}.gguf", name=name, architecture="llama", quant="Q8_0", size_bytes=size, n_params=7)
     facts |= dict(n_layers=2, n_ctx_train=4096, n_vocab=300, n_embd=8, layer_bytes=(1, 2), output_bytes=3)
     facts |= dict(input_bytes=4, kv_bytes_per_token=(5, 6), has_chat_template=True, fingerprint=name)
@@ -26,7 +27,9 @@ def side(name: str, size: int, quality: float, speed_s: float | None = None) -> 
     if speed_s is not None:
         timing = Timing(SpeedTest("generation", 128), (speed_s,))
         measured = Speed("2026-03-04T14:05:09+01:00", LoadTiming(1.0, 4096), (timing,), None, (), ())
-    return Side(f"runs/{name}", "0123456789ab", ModelFacts(**facts), False, size + (64 << 20), measured, quality)  # type: ignore[arg-type]
+    return Side(
+        f"runs/{name}", "0123456789ab", ModelFacts(**facts), False, size + (64 << 20), measured, template, quality
+    )  # type: ignore[arg-type]
 
 
 def difference(metric: str, first: float, second: float, **changes: object) -> Difference:
@@ -80,5 +83,10 @@ def make_comparison() -> Comparison:
     divergence = Divergence(20, 4000, 0.0213, 0.002, {"50 %": 0.01, "99 %": 0.4}, 0.94, -0.003, 0.04, 0.01, 1024, 1e-4)
     mismatch = Mismatch(None, "the seed", "0", "7", is_grave=False)
     return Comparison(
-        side("base", 4 << 30, 0.55, 8.0), side("tuned", 2 << 30, 0.6, 4.0), suites, (mismatch,), ("xstest",), divergence
+        side("base", 4 << 30, 0.55, 8.0),
+        side("tuned", 2 << 30, 0.6, 4.0, template="another"),
+        suites,
+        (mismatch,),
+        ("xstest",),
+        divergence,
     )
