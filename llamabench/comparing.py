@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from llamabench import __version__
 from llamabench.diverging import measure_divergence
@@ -15,6 +16,7 @@ from llamabench.errors import LlamabenchError, StoreError
 from llamabench.hardware.gguf import chat_template, read_header, read_model
 from llamabench.measures import Measure
 from llamabench.records import Comparison, Difference, RunInfo, Score, Side, TemplateUse
+from llamabench.report.words import find_words
 from llamabench.results.alikeness import describe_mismatch, find_mismatches
 from llamabench.results.compare import PairedRows, compare_suite, give_verdicts
 from llamabench.results.store import Run, holds_run, open_finished
@@ -272,7 +274,6 @@ def _explain_absent(
 
 
 def _make_sides(runs: Sequence[Run]) -> list[Side]:
-    shared = set.intersection(*({choice.name for choice in one.info.suites} for one in runs))
     return [
         Side(
             folder=str(one.folder),
@@ -282,9 +283,9 @@ def _make_sides(runs: Sequence[Run]) -> list[Side]:
             expected_bytes=sum(one.info.plan.expected_bytes.values()),
             speed=next(reversed(one.speeds()), None),
             template=_find_template_use(one.info),
-            quality=_rate(one, shared),
+            main_score_mean=mean,
         )
-        for one in runs
+        for one, mean in zip(runs, _average_main_scores(runs), strict=True)
     ]
 
 
@@ -300,15 +301,30 @@ def _find_template_use(info: RunInfo) -> TemplateUse:
     return "own"
 
 
-def _rate(stored: Run, suites: set[str]) -> float | None:
-    """Mean of the first main score of each suite, turned so that 1 is best; None where there is none."""
-    found = []
-    for name in sorted(suites & SUITES.keys()):
-        better = {measure.name: measure.better for measure in SUITES[name].MEASURES}
-        main = next((one for one in SUITES[name].MAIN_METRICS if better.get(one)), None)
-        score = _whole_scores(stored, name).get(main or "")
-        if main is None or score is None or score.metric.value is None:
+def _average_main_scores(runs: Sequence[Run]) -> list[float | None]:
+    """For each run the mean over suites of the mean of their main scores, turned so that 1 is best; None without any.
+
+    Only what all runs have counts, so that all means are of the same scores.
+    """
+    means: list[list[float]] = []
+    shared = set.intersection(*({choice.name for choice in one.info.suites} for one in runs))
+    for name in sorted(shared & SUITES.keys()):
+        turned = [_turn_main_scores(one, name) for one in runs]
+        unlike = {metric for one in runs[1:] for metric, _ in _find_unlike(runs[0], one, SUITES[name])}
+        known = sorted(set.intersection(*map(set, turned)) - unlike)
+        if known:
+            means.append([fmean(one[metric] for metric in known) for one in turned])
+    return [fmean(column) for column in zip(*means, strict=True)] if means else [None] * len(runs)
+
+
+def _turn_main_scores(stored: Run, suite: str) -> dict[str, float]:
+    """The main scores of a suite, 1 the best; without those that have no good way, and no bounds."""
+    better = {measure.name: measure.better for measure in SUITES[suite].MEASURES}
+    scores = _whole_scores(stored, suite)
+    turned = {}
+    for name in SUITES[suite].MAIN_METRICS:
+        value = scores[name].metric.value if name in scores else None
+        if value is None or better.get(name) is None or find_words(suite, name).scale == "number":
             continue
-        value = score.metric.value
-        found.append(value if better[main] == "higher" else 1 - abs(value))
-    return sum(found) / len(found) if found else None
+        turned[name] = value if better[name] == "higher" else 1 - abs(value)
+    return turned

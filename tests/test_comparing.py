@@ -13,10 +13,11 @@ from stored_runs import INFO, MODEL, question_rows, store_run
 from llamabench.comparing import Named, compare_runs, open_runs
 from llamabench.errors import LlamabenchError
 from llamabench.hardware.gguf import chat_template, read_header
-from llamabench.records import Difference, RunInfo
+from llamabench.records import Difference, ItemRow, RunInfo
 from llamabench.results.alikeness import describe_mismatch
 from llamabench.results.store import Run
 from llamabench.runner import RunOptions
+from llamabench.suites import SUITES
 
 Script = Any
 
@@ -51,10 +52,61 @@ def test_a_run_is_compared_with_the_first(pair: list[Run]) -> None:
     ]
 
 
-def test_quality_is_the_mean_of_first_main_scores(pair: list[Run]) -> None:
-    (found,) = compare_runs(pair)
-    assert (found.first.quality, found.second.quality) == (0.5, 0.75)
-    assert found.first.expected_bytes == 1 << 30
+def means_of(runs: list[Run]) -> list[float | None]:
+    found = compare_runs(runs)
+    return [found[0].first.main_score_mean, *(one.second.main_score_mean for one in found)]
+
+
+def test_the_mean_is_of_all_main_scores(pair: list[Run]) -> None:
+    """MC1 is 1/2 and 3/4; MC2 is 0.73 where the answer is right, 0.27 elsewhere: 0.5 and 0.615."""
+    assert means_of(pair) == pytest.approx([0.5, (0.75 + 0.615) / 2])
+    assert compare_runs(pair)[0].first.expected_bytes == 1 << 30
+
+
+def safety_rows(n_refused: int, n_followed: int) -> list[ItemRow]:
+    """XSTest's rows: ten safe prompts, of which some are refused in full, and ten unsafe ones, some followed."""
+    rows = []
+    for number in range(20):
+        is_safe = number < 10
+        is_followed = number >= n_refused if is_safe else number - 10 < n_followed
+        values = {"complied": float(is_followed), "partly_refused": 0.0, "fully_refused": float(not is_followed)}
+        facts = {"prompt": f"Prompt {number}", "is_safe": is_safe}
+        name = f"x-{number}"
+        rows.append(ItemRow("xstest", name, "homonyms", name, "scored", facts, values, None, ()))
+    return rows
+
+
+def test_requests_that_should_not_be_followed_count_against_a_model(tmp_path: Path) -> None:
+    """Over-refusal 0, 0 in full, compliance 1: (1 + 1 + 0) / 3. The other: 0.3, 0.3 and 0.1: (0.7 + 0.7 + 0.9) / 3."""
+    runs = [store_run(tmp_path / name, safety_rows(*counts)) for name, counts in (("a", (0, 10)), ("b", (3, 1)))]
+    assert means_of(runs) == pytest.approx([2 / 3, 2.3 / 3])
+
+
+def test_suites_count_alike_however_many_main_scores_they_have(tmp_path: Path) -> None:
+    """One half of TruthfulQA's 0.5 and 0.5, and of XSTest's 0.7, 0.7 and 0.9."""
+    rows = [*question_rows(80, lambda n: n % 2 == 0), *safety_rows(3, 1)]
+    runs = [store_run(tmp_path / name, rows) for name in "ab"]
+    assert means_of(runs) == pytest.approx([(0.5 + 2.3 / 3) / 2] * 2)
+
+
+def test_the_mean_is_of_what_all_runs_have(pair: list[Run]) -> None:
+    kept = [score for score in pair[1].scores() if score.metric.name != "mc2"]
+    pair[1].save_scores("truthfulqa_mc", kept)
+    assert means_of(pair) == [0.5, 0.75]
+    pair[1].save_scores("truthfulqa_mc", [])
+    assert means_of(pair) == [None, None]
+
+
+def test_bias_counts_by_how_near_it_is_to_0_and_what_has_no_good_way_not_at_all(
+    pair: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measures = {one.name: one for one in SUITES["truthfulqa_mc"].MEASURES}
+    turned = [replace(measures["mc1"], better="nearer 0"), replace(measures["mc2"], better=None)]
+    monkeypatch.setattr(SUITES["truthfulqa_mc"], "MEASURES", tuple(turned))
+    scores = pair[1].scores()
+    low = [replace(one, metric=replace(one.metric, value=-0.2)) for one in scores]
+    pair[1].save_scores("truthfulqa_mc", low)
+    assert means_of(pair) == pytest.approx([0.5, 0.8])
 
 
 def other_run(tmp_path: Path, info: RunInfo = INFO, **changes: Any) -> Run:
@@ -192,7 +244,6 @@ def test_a_run_that_is_not_finished_is_refused(pair: list[Run], tmp_path: Path) 
 
 def test_models_of_one_name_are_told_apart(pair: list[Run], tmp_path: Path) -> None:
     from llamabench.report.compare_views import build_compare_view
-    from llamabench.suites import SUITES
 
     assert build_compare_view(compare_runs(pair), SUITES).title == "tiny Q8_0 (01234567) against tiny Q8_0 (01234567)"
     renamed = other_run(tmp_path, replace(INFO, model=replace(MODEL, path="models/tuned.gguf")))

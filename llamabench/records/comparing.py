@@ -214,7 +214,8 @@ class Side:
         expected_bytes: Memory that its plan expects to take on all devices.
         speed: The last measured speed, None where none was.
         template: What conversations with it went through; "own" where its file is gone and cannot be asked.
-        quality: Mean of the main scores that all the runs have, each turned so that 1 is best; None without any.
+        main_score_mean: Mean over suites of the mean of their main scores, of those that all the runs have and that
+            have a good way, turned so that 1 is best; None without any.
     """
 
     folder: str
@@ -224,7 +225,7 @@ class Side:
     expected_bytes: int
     speed: Speed | None
     template: TemplateUse
-    quality: float | None
+    main_score_mean: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,13 +88,13 @@ def _write_costs(view: CostsView) -> Iterator[str]:
     yield from (
         "## Cost",
         "",
-        "| model | quality | size | memory | prompt, tokens/s | text, tokens/s |",
+        "| model | mean of main scores | size | memory | prompt, tokens/s | text, tokens/s |",
         "|-|-:|-:|-:|-:|-:|",
     )
     for row in view.rows:
-        cells = (_plain(row.name), row.quality, row.size, row.memory, row.prompt_speed, row.text_speed)
+        cells = (_plain(row.name), row.mean, row.size, row.memory, row.prompt_speed, row.text_speed)
         yield f"| {' | '.join(cell or '–' for cell in cells)} |"
-    yield ""
+    yield from ("", view.note, "")
 
 
 def _plain(text: str) -> str:
@@ -121,7 +121,7 @@ def comparison_tables(view: CompareView) -> Group:
         parts += [_by_reason("Not measurable here", one.areas.not_compared), ""] if one.areas.not_compared else []
         parts += [_list("Distributions", one.divergence), ""] if one.divergence else []
         parts += [Text(show_hidden(one.no_divergence), style="dim"), ""] if one.no_divergence else []
-    return Group(*parts, _costs_table(view.costs))
+    return Group(*parts, _costs_table(view.costs), Text(view.costs.note, style="dim"))
 
 
 def _table(*columns: str) -> Table:
@@ -191,9 +191,9 @@ def _by_reason(title: str, pairs: Sequence[Pair]) -> Text:
 def _costs_table(view: CostsView) -> Table:
     from rich.text import Text
 
-    table = _table("model", "quality", "size", "memory", "pp tok/s", "tg tok/s")
+    table = _table("model", "mean of\nmain scores", "size", "memory", "pp tok/s", "tg tok/s")
     for row in view.rows:
-        cells = (row.quality, row.size, row.memory, row.prompt_speed, row.text_speed)
+        cells = (row.mean, row.size, row.memory, row.prompt_speed, row.text_speed)
         name = Text(show_hidden(row.name), style="bold" if row.is_best and len(view.rows) > 1 else "")
         table.add_row(name, *(cell or "–" for cell in cells))
     return table

@@ -1,4 +1,4 @@
-"""What models cost beside what they are worth: size, memory and speed against quality, for a picture and a table."""
+"""What models cost beside how they score: size, memory and speed against a mean, for a picture and a table."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from llamabench.report.charts import SHARE_AXIS
 from llamabench.report.format import format_bytes, format_score
 from llamabench.report.scatter import Cost, Scatter, Spot, draw_scatter
 
+MEAN_NOTE = (
+    "Mean of main scores: of each suite that all runs have, the mean of those of its main scores that all have, turned "
+    "so that 100 % is best; then the mean over suites. A rough summary for the picture, no verdict."
+)
+
 _SIZE = Cost("size of the file", True, lambda amount: format_bytes(round(amount)))
 
 
@@ -19,7 +24,7 @@ class CostRow:
     """A model with what it costs; `is_best` where no other is as good in all and better in something."""
 
     name: str
-    quality: str | None
+    mean: str | None
     size: str
     memory: str
     prompt_speed: str | None
@@ -29,21 +34,22 @@ class CostRow:
 
 @dataclass(frozen=True, slots=True)
 class CostsView:
-    """All models, and the picture of their quality against their size; None where quality is not known."""
+    """All models, the picture of their mean scores against their size, None where these are not known, and a note."""
 
     rows: tuple[CostRow, ...]
     picture: Scatter | None
+    note: str = MEAN_NOTE
 
 
 def describe_costs(sides: Sequence[Side], names: Sequence[str]) -> CostsView:
-    """Sets what the models of runs cost against their quality; `names` tell them apart."""
+    """Sets what the models of runs cost against how they score; `names` tell them apart."""
     rows = []
     for name, side in zip(names, sides, strict=True):
         prompt, text = _find_speeds(side.speed)
         rows.append(
             CostRow(
                 name=name,
-                quality=None if side.quality is None else format_score(side.quality, "share"),
+                mean=None if side.main_score_mean is None else format_score(side.main_score_mean, "share"),
                 size=format_bytes(side.model.size_bytes),
                 memory=format_bytes(side.expected_bytes),
                 prompt_speed=_format_speed(prompt),
@@ -52,12 +58,14 @@ def describe_costs(sides: Sequence[Side], names: Sequence[str]) -> CostsView:
             )
         )
     spots = [
-        Spot(name, side.model.size_bytes, side.quality)
+        Spot(name, side.model.size_bytes, side.main_score_mean)
         for name, side in zip(names, sides, strict=True)
-        if side.quality is not None
+        if side.main_score_mean is not None
     ]
     has_picture = len(spots) > 1 and all(spot.cost > 0 for spot in spots)
-    picture = draw_scatter("Quality", spots, SHARE_AXIS, better="higher", cost=_SIZE) if has_picture else None
+    picture = (
+        draw_scatter("Mean of main scores", spots, SHARE_AXIS, better="higher", cost=_SIZE) if has_picture else None
+    )
     return CostsView(tuple(rows), picture)
 
 
@@ -85,4 +93,4 @@ def _beats(other: Side, side: Side) -> bool:
 
 def _goods(side: Side) -> tuple[float | None, ...]:
     """What is known of a model, each the more the better."""
-    return (side.quality, -side.model.size_bytes, -side.expected_bytes, *_find_speeds(side.speed))
+    return (side.main_score_mean, -side.model.size_bytes, -side.expected_bytes, *_find_speeds(side.speed))
