@@ -121,7 +121,8 @@ def comparison_tables(view: CompareView) -> Group:
         parts += [_by_reason("Not measurable here", one.areas.not_compared), ""] if one.areas.not_compared else []
         parts += [_list("Distributions", one.divergence), ""] if one.divergence else []
         parts += [Text(show_hidden(one.no_divergence), style="dim"), ""] if one.no_divergence else []
-    return Group(*parts, _costs_table(view.costs), Text(view.costs.note, style="dim"))
+    parts += [Text(HOW_TO_READ, style="dim"), ""]
+    return Group(*parts, _costs_table(view.costs), "", Text(view.costs.note, style="dim"))
 
 
 def _table(*columns: str) -> Table:

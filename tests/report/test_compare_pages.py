@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 from comparisons import make_comparison
 from pages import check_golden, check_policy, check_reading, check_requests
+from rich.console import Console
 
 from llamabench.records import TemplateUse
-from llamabench.report.compare_text import write_markdown
+from llamabench.report.compare_text import HOW_TO_READ, comparison_tables, write_markdown
 from llamabench.report.compare_views import CompareView, build_compare_view
+from llamabench.report.costs import MEAN_NOTE
 from llamabench.report.render import render_comparison
 from llamabench.suites import SUITES
 
@@ -31,6 +33,18 @@ def test_the_page_is_as_it_was(view: CompareView, request: pytest.FixtureRequest
 
 def test_the_summary_is_as_it_was(view: CompareView, request: pytest.FixtureRequest) -> None:
     check_golden(write_markdown(view), "compare.md", update=request.config.getoption("--update-golden"))
+
+
+def test_the_terminal_says_what_a_verdict_needs_beside_an_interval(view: CompareView) -> None:
+    console = Console(width=80, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        console.print(comparison_tables(view))
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    said = " ".join(" ".join(lines).split())
+    assert HOW_TO_READ in said
+    assert "corrected for the number of scores looked at (Holm)" in said
+    assert said.index("no evidence") < said.index(HOW_TO_READ) < said.index(MEAN_NOTE)
 
 
 def test_changes_stand_where_they_belong(view: CompareView) -> None:
