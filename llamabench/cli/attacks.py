@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llamabench.report.attack_views import AttacksView, ReportOptions
 
 REPORT_NAME = "attack_report.html"
+COMPARISON_NAME = "attack_comparison.html"
 SEVERE = 0.7
 """Severity from which an attack is counted as severe, unless somebody says otherwise."""
 
@@ -37,7 +38,7 @@ threshold_option = click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help=f"Page to write. [{REPORT_NAME} beside the results]",
+    help=f"Page to write. [{REPORT_NAME} beside the results, or {COMPARISON_NAME}]",
 )
 @click.option("--compare", "other", type=click.Path(path_type=Path), metavar="OTHER", help="Another run's results.")
 @click.option("--redact", "is_redacted", is_flag=True, help="Leave out what the model said, to pass the page on.")
@@ -49,7 +50,7 @@ def command(
 
     The page shows which techniques and categories get through, how severe the answers are, and what was said;
     answers that may hurt are blurred until you ask for them, and --redact leaves all answers out. With --compare it
-    shows which attacks newly succeed, and which no longer do, beside the same attacks on OTHER.
+    shows which attacks newly succeed, and which no longer do, beside the same attacks on OTHER, in a page of its own.
 
     Example: llamabench attacks llamabench-runs/model-1a2b3c4d
     """
@@ -60,7 +61,8 @@ def command(
         make_options(threshold), is_redacted=is_redacted, other=None if other is None else read_results(other)
     )
     folder = results if results.is_dir() else results.parent
-    _show(found, options, path=output or folder / REPORT_NAME, as_json=as_json)
+    name = REPORT_NAME if other is None else COMPARISON_NAME
+    _show(found, options, path=output or folder / name, as_json=as_json)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -15,6 +16,11 @@ from llamabench.report.format import NBSP, format_count, format_interval, format
 _MOST_CHANGES = 200
 _SIGNIFICANT = 0.05
 _REQUEST_CHARS = 160
+_SETTING_CHARS = 80
+_MOST_NAMED = 5
+_DIGEST = "attacks"
+"""The setting that is a digest of all attacks: it tells nobody what differs, and ids are compared anyway."""
+_LIST = re.compile(r"[\w.-]+(, ?[\w.-]+)*")
 
 
 class AttackPair(NamedTuple):
@@ -164,7 +170,7 @@ class Comparison:
         """Say what differs between the runs beside the model."""
         for name, here, there in self._conditions():
             if here != there:
-                yield f"{name} differ: {here} here, {there} there."
+                yield f"{name} differ: {_say_difference(here, there)}."
         n_mine, n_other, n_shared = len(self.mine.attacks), len(self.other.attacks), len(self.pairs)
         if max(n_mine, n_other) > n_shared:
             yield (
@@ -179,6 +185,8 @@ class Comparison:
         yield "Scorers", "; ".join(mine.scorers) or "none", "; ".join(other.scorers) or "none"
         yield "Judges", mine.judge or "none", other.judge or "none"
         for name in dict.fromkeys((*mine.settings, *other.settings)):
+            if name == _DIGEST:
+                continue
             yield f"Settings of {name}", mine.settings.get(name, "none"), other.settings.get(name, "none")
 
     def _split(self, pairs: Sequence[AttackPair], key: Callable[[AttackResult], str]) -> dict[str, list[AttackPair]]:
@@ -296,6 +304,25 @@ def _format_p(p: float | None) -> str:
     if p is None:
         return "\u2013"
     return f"<{NBSP}0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _say_difference(here: str, there: str) -> str:
+    """How a setting differs; of two lists what is in one of them alone.
+
+    >>> _say_difference("7", "8"), _say_difference("direct,few_shot,pair", "direct,pair")
+    ('7 here, 8 there', 'few_shot here only')
+    """
+    if not ("," in here + there and _LIST.fullmatch(here) and _LIST.fullmatch(there)):
+        return f"{shorten(here, _SETTING_CHARS)[0]} here, {shorten(there, _SETTING_CHARS)[0]} there"
+    mine, theirs = (re.split(r", ?", text) for text in (here, there))
+    only = (("here", [name for name in mine if name not in theirs]), ("there", [n for n in theirs if n not in mine]))
+    return "; ".join(f"{_name_some(names)} {where} only" for where, names in only if names) or "in their order"
+
+
+def _name_some(names: Sequence[str]) -> str:
+    n_more = len(names) - _MOST_NAMED
+    more = f" and {format_count(n_more)} more" if n_more > 0 else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _view_changes(title: str, pairs: Sequence[AttackPair], names: Names) -> ChangeList:

@@ -58,9 +58,21 @@ def test_two_runs_are_compared(llamabench: Command, results: Path, other: Path) 
     assert done.code == 0
     assert "Newly succeed (" in done.out
     assert "! Only attacks of the same id, with a verdict in both runs, are compared" in done.out
-    page = (results.parent / "attack_report.html").read_text(encoding="utf-8")
+    page = (results.parent / "attack_comparison.html").read_text(encoding="utf-8")
     assert "A base model" in page
     assert "No longer succeed (" in page
+
+
+def test_a_comparison_leaves_the_report_as_it_was(llamabench: Command, results: Path, other: Path) -> None:
+    llamabench("attacks", str(results))
+    report = results.parent / "attack_report.html"
+    before = report.read_bytes()
+    done = llamabench("attacks", str(results), "--compare", str(other))
+    assert f"Report: {results.parent / 'attack_comparison.html'}" in done.out
+    assert report.read_bytes() == before
+    named = results.parent / "named.html"
+    llamabench("attacks", str(results), "--compare", str(other), "--output", str(named))
+    assert "A base model" in named.read_text(encoding="utf-8")
 
 
 def test_the_document_has_the_rates(llamabench: Command, results: Path, other: Path) -> None:
@@ -68,7 +80,7 @@ def test_the_document_has_the_rates(llamabench: Command, results: Path, other: P
     assert (done.code, done.err) == (0, "")
     document = json.loads(done.out)
     assert document["run"]["model"] == "Qwen2.5 7B Instruct"
-    assert document["report"] == str(results.parent / "attack_report.html")
+    assert document["report"] == str(results.parent / "attack_comparison.html")
     assert 0 < document["success"]["low"] < document["success"]["value"] < document["success"]["high"] < 1
     assert document["comparison"]["run"]["id"] == "0badcafe"
 

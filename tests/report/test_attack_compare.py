@@ -96,11 +96,39 @@ def test_what_differs_beside_the_model_is_told() -> None:
         "Editions of the behaviours differ: builtin here, advbench there.",
         "Seeds differ: 7 here, 8 there.",
         "Judges differ: none here, A guard there.",
-        "Settings of techniques differ: all here, direct, fiction there.",
+        "Settings of techniques differ: all here only; direct, fiction there only.",
         "Settings of max tokens differ: none here, 99 there.",
     ):
         assert words in told
     assert "Scorers differ" in told
+
+
+def warn_of(mine: dict[str, str], other: dict[str, str]) -> list[str]:
+    made = make_results(20)
+    return list(compare_attacks(replace(made, settings=mine), replace(made, settings=other), 0.7).warnings())
+
+
+def test_of_long_lists_only_what_differs_is_told() -> None:
+    names = [f"technique_{number}" for number in range(40)]
+    assert warn_of({"techniques": ",".join(names)}, {"techniques": ",".join(names[1:])}) == [
+        "Settings of techniques differ: technique_0 here only."
+    ]
+    assert warn_of({"techniques": "technique_39"}, {"techniques": ",".join(names)}) == [
+        "Settings of techniques differ: technique_0, technique_1, technique_2, technique_3, technique_4 and 34 more "
+        "there only."
+    ]
+
+
+def test_a_digest_of_the_attacks_says_nothing_and_is_not_told() -> None:
+    assert warn_of({"attacks": "ab" * 32, "count": "5"}, {"attacks": "cd" * 32, "count": "6"}) == [
+        "Settings of count differ: 5 here, 6 there."
+    ]
+
+
+def test_a_sentence_with_commas_is_no_list() -> None:
+    (told,) = warn_of({"system_prompt": "Be brief, and kind."}, {"system_prompt": "Be " + "very " * 99 + "brief."})
+    assert told.startswith("Settings of system_prompt differ: Be brief, and kind. here, Be very")
+    assert len(told) < 200
 
 
 def test_runs_without_a_common_attack_are_refused() -> None:
