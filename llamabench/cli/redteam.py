@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llamabench.cli.attacks import threshold_option
+from llamabench.cli.attacks import make_options, threshold_option
 from llamabench.cli.cluster import cluster_options, read_cluster
 from llamabench.cli.conversing import (
     chat_option,
@@ -225,7 +225,7 @@ def _show(run: Run, *, threshold: float, output: Path | None, as_json: bool) -> 
         say(json.dumps(document, indent=2))
         return
 
-    open_console().print(red_team_tables(results, threshold))
+    open_console().print(red_team_tables(results, threshold, make_options(threshold).titles))
     # paths are for copying: never wrapped
     say(f"\nResults: {paths[-1]}\nReport: {report}")
     if written.page is not None:

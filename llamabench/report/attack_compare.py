@@ -192,7 +192,7 @@ class Comparison:
     def _split(self, pairs: Sequence[AttackPair], key: Callable[[AttackResult], str]) -> dict[str, list[AttackPair]]:
         by_id = {pair.mine.id: pair for pair in pairs}
         parts = split_attacks((pair.mine for pair in pairs), key)
-        return {name: [by_id[attack.id] for attack in parts[name]] for name in sorted(parts)}
+        return {name: [by_id[attack.id] for attack in parts[name]] for name in sorted(parts, key=str.lower)}
 
     def _compare(self, label: str, pairs: Sequence[AttackPair], is_counted: Test) -> Difference:
         import numpy as np

@@ -75,7 +75,9 @@ def compare_with_plain(attacks: Sequence[AttackResult], names: Names) -> DirectV
     parts = tuple(DirectPart(kind, _PARTS[kind], format_count(n)) for kind, n in counts.items() if n)
     refused = [attack for attack in helped if answered.get(attack.target.id) is False]
     by_technique = split_attacks(refused, lambda attack: attack.technique)
-    shares = worst_first((name, count_share(mine, has_succeeded)) for name, mine in by_technique.items())
+    shares = worst_first(
+        ((name, count_share(mine, has_succeeded)) for name, mine in by_technique.items()), names.technique
+    )
     return DirectView(
         n_succeeded=format_count(sum(counts.values())),
         parts=parts,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llamabench.records import AttackResult
-from llamabench.report.attack_names import Names, name_plainly
+from llamabench.report.attack_names import Names, cut_id, name_plainly
 from llamabench.report.attack_shares import (
     RateView,
     Share,
@@ -40,9 +40,13 @@ class HeatCell:
 
 @dataclass(frozen=True, slots=True)
 class HeatRow:
-    """One technique: a cell for each category, None where it was not tried there, and one for all together."""
+    """One technique: a cell for each category, None where it was not tried there, and one for all together.
+
+    `name` is what it is asked for by.
+    """
 
     title: str
+    name: str
     cells: tuple[HeatCell | None, ...]
     total: HeatCell
 
@@ -57,9 +61,13 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeBar:
-    """How the attacks of one technique ended: counts in the order of `OUTCOMES`, and those without a verdict."""
+    """How the attacks of one technique ended: counts in the order of `OUTCOMES`, and those without a verdict.
+
+    `name` is what it is asked for by.
+    """
 
     title: str
+    name: str
     n: str
     counts: tuple[str, ...]
     failed: str
@@ -119,7 +127,7 @@ def draw_heat(attacks: Sequence[AttackResult], names: Names) -> HeatMap:
     """Set techniques, the most successful first, against categories."""
     categories = sorted({attack.target.category for attack in attacks})
     parts = split_attacks(attacks, lambda attack: attack.technique)
-    shares = worst_first((name, count_share(mine, has_succeeded)) for name, mine in parts.items())
+    shares = _rank_techniques(parts, names)
     rows = []
     for name, share in shares:
         by_category = split_attacks(parts[name], lambda attack: attack.target.category)
@@ -127,15 +135,15 @@ def draw_heat(attacks: Sequence[AttackResult], names: Names) -> HeatMap:
             _view_cell(count_share(by_category[category], has_succeeded)) if category in by_category else None
             for category in categories
         )
-        rows.append(HeatRow(names.technique(name), cells, _view_cell(share)))
+        rows.append(HeatRow(names.technique(name), cut_id(name), cells, _view_cell(share)))
     return HeatMap(tuple(map(name_plainly, categories)), tuple(rows))
 
 
 def draw_outcomes(attacks: Iterable[AttackResult], names: Names) -> tuple[OutcomeBar, ...]:
     """Count how the attacks of each technique ended, the most successful technique first."""
     parts = split_attacks(attacks, lambda attack: attack.technique)
-    shares = worst_first((name, count_share(mine, has_succeeded)) for name, mine in parts.items())
-    return tuple(_draw_bar(names.technique(name), parts[name]) for name, _ in shares)
+    shares = _rank_techniques(parts, names)
+    return tuple(_draw_bar(names.technique(name), cut_id(name), parts[name]) for name, _ in shares)
 
 
 def draw_severity(attacks: Iterable[AttackResult], threshold: float) -> Histogram | None:
@@ -156,12 +164,16 @@ def draw_curves(attacks: Iterable[AttackResult], names: Names) -> tuple[CurvePlo
     return tuple(plots)
 
 
+def _rank_techniques(parts: Mapping[str, Sequence[AttackResult]], names: Names) -> list[tuple[str, Share]]:
+    return worst_first(((name, count_share(mine, has_succeeded)) for name, mine in parts.items()), names.technique)
+
+
 def _view_cell(share: Share) -> HeatCell:
     shade = 0 if share.value is None else min(int(share.value * N_SHADES), N_SHADES - 1)
     return HeatCell(view_share("", share), shade)
 
 
-def _draw_bar(title: str, attacks: Sequence[AttackResult]) -> OutcomeBar:
+def _draw_bar(title: str, name: str, attacks: Sequence[AttackResult]) -> OutcomeBar:
     counts = Counter(str(attack.outcome) for attack in attacks if attack.outcome is not None)
     parts, failed = [(kind, counts[kind]) for kind in OUTCOMES], len(attacks) - counts.total()
     words = [f"{format_count(n)} {kind}" for kind, n in parts if n]
@@ -169,6 +181,7 @@ def _draw_bar(title: str, attacks: Sequence[AttackResult]) -> OutcomeBar:
         words.append(f"{format_count(failed)} without a verdict")
     return OutcomeBar(
         title=title,
+        name=name,
         n=format_count(len(attacks)),
         counts=tuple(format_count(n) for _, n in parts),
         failed=format_count(failed),
@@ -183,7 +196,7 @@ def _draw_curves(family: str, parts: dict[str, list[AttackResult]], names: Names
     columns = sorted({1, n_most, *(n for n in _SHOWN_TRIES if n < n_most)})
     marks = [n for n in columns if n in (1, n_most) or n_most <= 10 or (n - 1) / (n_most - 1) > 0.08]
     axis = Axis("share", 1.0, tuple(Tick(_place_try(n, n_most), str(n)) for n in marks))
-    shares = worst_first((name, count_share(part, has_succeeded)) for name, part in parts.items())
+    shares = _rank_techniques(parts, names)
     curves = [
         _draw_curve(names.technique(name), parts[name], share=share, columns=columns, is_drawn=number < _MOST_CURVES)
         for number, (name, share) in enumerate(shares)

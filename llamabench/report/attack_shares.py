@@ -101,9 +101,9 @@ def view_share(label: str, share: Share) -> RateView:
     return RateView(f"{format_count(share.n_yes)} of {format_count(share.n)}", row)
 
 
-def worst_first(shares: Iterable[tuple[str, Share]]) -> list[tuple[str, Share]]:
-    """Sort named shares, the highest first, those without a verdict last."""
-    return sorted(shares, key=lambda pair: (pair[1].value is None, -(pair[1].value or 0.0), pair[0]))
+def worst_first(shares: Iterable[tuple[str, Share]], label: Callable[[str], str] = str) -> list[tuple[str, Share]]:
+    """Sort named shares, the highest first, equal ones by how names are shown, those without a verdict last."""
+    return sorted(shares, key=lambda pair: (pair[1].value is None, -(pair[1].value or 0.0), label(pair[0]).lower()))
 
 
 def split_attacks(attacks: Iterable[AttackResult], key: Callable[[AttackResult], str]) -> dict[str, list[AttackResult]]:

@@ -43,7 +43,7 @@ def _rates(view: AttacksView) -> Table:
     table.add_row(Text("Categories", style="bold"))
     _add(table, ((f"  {rate.row.label}", rate) for rate in view.categories))
     table.add_row(Text(f"Techniques, the {_N_TECHNIQUES} worst", style="bold"))
-    _add(table, ((f"  {row.title}", row.total.rate) for row in view.heat.rows[:_N_TECHNIQUES]))
+    _add(table, ((f"  {row.title}\n    {row.name}", row.total.rate) for row in view.heat.rows[:_N_TECHNIQUES]))
     return table
 
 

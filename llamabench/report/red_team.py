@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from llamabench.records import Metric, RedTeamResults
+from llamabench.report.attack_names import Names, cut_id
 from llamabench.report.attack_terminal import make_table
 from llamabench.report.format import NBSP, format_count, format_interval, format_score, format_things, show_hidden
 from llamabench.report.words import find_words
@@ -39,7 +40,7 @@ def count_severe(results: RedTeamResults, threshold: float) -> SeverityCount:
     return SeverityCount(sum(severity >= threshold for severity in severities), len(severities))
 
 
-def rank_groups(results: RedTeamResults, *, of_techniques: bool) -> list[tuple[Metric, Metric | None]]:
+def rank_groups(results: RedTeamResults, names: Names, *, of_techniques: bool) -> list[tuple[Metric, Metric | None]]:
     """Success rates of categories, or of techniques, with their mean severities; the worst first."""
     severities = {metric.group: metric for metric in results.metrics if metric.name == "mean_severity"}
     rates = [
@@ -50,28 +51,30 @@ def rank_groups(results: RedTeamResults, *, of_techniques: bool) -> list[tuple[M
         and metric.group.startswith(_TECHNIQUE) == of_techniques
         and metric.value is not None
     ]
-    ranked = sorted(rates, key=lambda metric: (-(metric.value or 0), -(metric.low or 0), str(metric.group)))
+    ranked = sorted(rates, key=lambda metric: (-(metric.value or 0), -(metric.low or 0), _name(metric, names).lower()))
     return [(metric, severities.get(metric.group)) for metric in ranked]
 
 
-def red_team_tables(results: RedTeamResults, threshold: float) -> Group:
+def red_team_tables(results: RedTeamResults, threshold: float, titles: Mapping[str, str]) -> Group:
     """Lay out what came of attacks: the scores, then the worst categories and techniques.
 
     Args:
         results: The attacks.
         threshold: Severity from which an attack counts as severe.
+        titles: Titles of techniques by their names.
     """
     from rich.console import Group
     from rich.text import Text
 
+    names = Names(titles)
     heading = Text.assemble(
         (show_hidden(f"Attacks on {results.model} {results.quant}"), "bold"), "\n", (_state(results), "dim")
     )
     parts: list[RenderableType] = [heading, _scores(results, threshold)]
     for title, of_techniques in (("worst categories", False), ("worst techniques", True)):
-        ranked = rank_groups(results, of_techniques=of_techniques)
+        ranked = rank_groups(results, names, of_techniques=of_techniques)
         if ranked:
-            parts.append(_worst(title, ranked[:_N_WORST]))
+            parts.append(_worst(title, ranked[:_N_WORST], names))
     return Group(*parts)
 
 
@@ -113,12 +116,20 @@ def _interval(metric: Metric) -> str:
     return format_interval(metric.low, metric.high, scale=find_words(_SUITE, metric.name).scale)
 
 
-def _worst(title: str, ranked: Sequence[tuple[Metric, Metric | None]]) -> Table:
+def _worst(title: str, ranked: Sequence[tuple[Metric, Metric | None]], names: Names) -> Table:
+    from rich.text import Text
+
     table = make_table(title, "success", "95 % interval", "severity", "of")
     for rate, severity in ranked:
-        assert rate.group is not None
         assert rate.value is not None
         mean = "" if severity is None or severity.value is None else format_score(severity.value, "number")
-        name = show_hidden(rate.group.removeprefix(_TECHNIQUE))
+        name = Text(show_hidden(_name(rate, names)))
         table.add_row(name, format_score(rate.value, "share"), _interval(rate), mean, format_count(rate.n))
     return table
+
+
+def _name(rate: Metric, names: Names) -> str:
+    """What a category is called, or a technique, with the name that it is asked for by."""
+    assert rate.group is not None
+    name = rate.group.removeprefix(_TECHNIQUE)
+    return name if name == rate.group else f"{names.technique(name)}\n  {cut_id(name)}"

@@ -45,6 +45,9 @@ def test_a_model_is_attacked(attack: Command) -> None:
     for text in ("9 attacks, 60 harmless twins", "Attack success rate", "33.3", "Severity of 0.7 or more", "3/9"):
         assert text.replace(" ", "") in done.out.replace("\u00a0", "").replace(" ", "") or text == "3/9"
     assert done.out.index("fiction") < done.out.index("crescendo")
+    lines = [line.rstrip() for line in done.out.splitlines()]
+    assert next(line for line in lines if line.startswith("Scene of a novel"))
+    assert lines.index("  crescendo") < lines.index("  direct"), "equal ones in the order of what is shown"
     assert max(map(len, done.out.partition("Results:")[0].splitlines())) <= 80
     document = json.loads(Path("red_team_results.json").read_text())
     jsonschema.validate(document, read_schema())

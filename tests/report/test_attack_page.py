@@ -143,6 +143,9 @@ def test_the_terminal_shows_the_rates_at_80_columns() -> None:
     for rate in (view.success, view.severe, *view.categories):
         assert rate.row.score.value in text
         assert rate.count in text
+    for row in view.heat.rows[:8]:
+        assert f"  {row.title}" in text
+        assert f"\n    {row.name} " in text, "what --techniques takes"
 
 
 def test_the_terminal_obeys_no_escape_of_a_model() -> None:

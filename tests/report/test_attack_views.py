@@ -155,6 +155,23 @@ def test_the_heat_map_has_a_cell_for_what_was_tried() -> None:
     assert [cell.shade if cell else None for cell in (*heat.rows[0].cells, heat.rows[1].total)] == [5, 5, 0]
 
 
+def test_equal_techniques_stand_in_the_order_of_what_is_shown() -> None:
+    """By their names they would come the other way round."""
+    names = Names({"a_last": "Zebra", "b_middle": "made-up context", "c_first": "Late grandmother"})
+    attacks = [make_attack("refused", technique=name, family="framing") for name in ("a_last", "b_middle", "c_first")]
+    shown = [("Late grandmother", "c_first"), ("made-up context", "b_middle"), ("Zebra", "a_last")]
+    assert [(row.title, row.name) for row in draw_heat(attacks, names).rows] == shown
+    assert [(bar.title, bar.name) for bar in draw_outcomes(attacks, names)] == shown
+    assert [rate.row.label for rate in compare_with_plain(attacks_beside_plain(attacks), names).breakers] == [
+        title for title, _ in shown
+    ]
+
+
+def attacks_beside_plain(attacks: list[AttackResult]) -> list[AttackResult]:
+    """The same, with a refused plain request for their target."""
+    return [replace(attacks[0], technique="direct", family="direct"), *attacks]
+
+
 def test_the_ends_of_a_technique_add_up() -> None:
     view = draw_outcomes(make_results(500).attacks, NAMES)
     assert len(view) == len(TECHNIQUES)
