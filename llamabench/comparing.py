@@ -132,13 +132,14 @@ def _is_asked(options: RunOptions, info: RunInfo) -> bool:
     """Whether a run is what the options ask for; one with a template of its own is not told apart, and made anew."""
     wanted = [name.partition(":") for name in options.suites]
     editions = {name: edition for name, _, edition in wanted}
+    uses_chat = info.model.has_chat_template if options.use_chat is None else options.use_chat
     fits = [editions.get(choice.name, "?") in ("", choice.edition) for choice in info.suites]
     return (
         (info.llamabench, info.limit, info.seed, info.budget) == (__version__, options.limit, options.seed, None)
         and len(info.suites) == len(wanted)
         and all(fits)
         and options.chat_template is None
-        and options.use_chat in (None, info.use_chat)
+        and _find_template_use(info) == ("own" if uses_chat else "none")
         and options.system_prompt == info.system_prompt
     )
 

@@ -133,10 +133,14 @@ def test_other_prompts_are_refused(pair: list[Run], tmp_path: Path) -> None:
     assert "--allow-different" in str(caught.value)
 
 
-def test_the_template_that_a_model_was_asked_through_is_known(pair: list[Run], demo_model: Path) -> None:
-    own = chat_template(read_header(demo_model))
+def digest_template(model: Path) -> str:
+    own = chat_template(read_header(model))
     assert own is not None
-    digest = hashlib.sha256(own.encode()).hexdigest()
+    return hashlib.sha256(own.encode()).hexdigest()
+
+
+def test_the_template_that_a_model_was_asked_through_is_known(pair: list[Run], demo_model: Path) -> None:
+    digest = digest_template(demo_model)
     for found, has_template, use in ((digest, True, "own"), ("c0ffee00", True, "another"), (digest, False, "another")):
         model = replace(MODEL, path=str(demo_model), has_chat_template=has_template)
         pair[1].replace_info(replace(pair[1].info, model=model, use_chat=True, chat_template_sha256=found))
@@ -215,6 +219,7 @@ def test_models_are_run_alike_and_only_once(
     demo_model: Path, tmp_path: Path, engine_script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("llamabench.runner.read_machine", lambda **_: INFO.machine)
+    engine_script.chat_template = digest_template(demo_model)
     named = [Named(demo_model), Named(demo_model)]
     first = open_runs(named, options(tmp_path), Watcher())
     assert first[0].info == first[1].info, "the second finds what the first was asked"
@@ -223,6 +228,18 @@ def test_models_are_run_alike_and_only_once(
     again = open_runs(named, options(tmp_path), Watcher())
     assert [run.folder for run in again] == [run.folder for run in first]
     assert len(engine_script.asked) == n_asked
+
+
+def test_a_run_without_the_template_is_not_taken_for_one_with_it(
+    demo_model: Path, tmp_path: Path, engine_script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamabench.runner.read_machine", lambda **_: INFO.machine)
+    engine_script.chat_template = digest_template(demo_model)
+    named = [Named(demo_model), Named(demo_model)]
+    plain = replace(options(tmp_path), use_chat=False)
+    asked = [open_runs(named, each, Watcher())[0] for each in (plain, options(tmp_path), plain, options(tmp_path))]
+    assert [run.info.use_chat for run in asked] == [False, True, False, True]
+    assert asked[0].folder == asked[2].folder != asked[1].folder == asked[3].folder
 
 
 def test_a_model_is_run_as_the_run_it_is_compared_with(demo_model: Path, tmp_path: Path, engine_script: Script) -> None:
