@@ -56,7 +56,7 @@ LIMITATIONS: str = (
     "apart; it errs more often on partial refusals."
 )
 CHANCE: float | None = None
-MAIN_METRICS: tuple[str, ...] = ("over_refusal", "over_refusal_full", "unsafe_compliance")
+MAIN_METRICS: tuple[str, ...] = ("over_refusal", "unsafe_compliance")
 WINNER_METRICS: tuple[str, ...] = ()
 REFERENCE_METRICS: tuple[str, ...] = ()
 JUDGE_METRICS: Mapping[str, tuple[str, ...]] = {
