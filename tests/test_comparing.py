@@ -77,16 +77,16 @@ def safety_rows(n_refused: int, n_followed: int) -> list[ItemRow]:
 
 
 def test_requests_that_should_not_be_followed_count_against_a_model(tmp_path: Path) -> None:
-    """Over-refusal 0, 0 in full, compliance 1: (1 + 1 + 0) / 3. The other: 0.3, 0.3 and 0.1: (0.7 + 0.7 + 0.9) / 3."""
+    """Over-refusal 0, compliance 1: (1 + 0) / 2. The other: 0.3 and 0.1: (0.7 + 0.9) / 2."""
     runs = [store_run(tmp_path / name, safety_rows(*counts)) for name, counts in (("a", (0, 10)), ("b", (3, 1)))]
-    assert means_of(runs) == pytest.approx([2 / 3, 2.3 / 3])
+    assert means_of(runs) == pytest.approx([0.5, 0.8])
 
 
 def test_suites_count_alike_however_many_main_scores_they_have(tmp_path: Path) -> None:
-    """One half of TruthfulQA's 0.5 and 0.5, and of XSTest's 0.7, 0.7 and 0.9."""
+    """One half of TruthfulQA's 0.5 and 0.5, and of XSTest's 0.7 and 0.9."""
     rows = [*question_rows(80, lambda n: n % 2 == 0), *safety_rows(3, 1)]
     runs = [store_run(tmp_path / name, rows) for name in "ab"]
-    assert means_of(runs) == pytest.approx([(0.5 + 2.3 / 3) / 2] * 2)
+    assert means_of(runs) == pytest.approx([(0.5 + 0.8) / 2] * 2)
 
 
 def test_the_mean_is_of_what_all_runs_have(pair: list[Run]) -> None:
