@@ -86,6 +86,17 @@ def test_what_a_person_decided_and_cannot_be_names_what_can(llamabench: Command,
     assert "What fits: --gpu-layers" in " ".join(done.out.split())
 
 
+def test_more_layers_than_there_are_means_all(llamabench: Command, header: Path) -> None:
+    every = [
+        json.loads(llamabench("plan", str(header), *CARD, "--gpu-layers", n, "--json").out)["plan"]
+        for n in ("33", "99", "all")
+    ]
+    assert every[0]["n_gpu_layers"] == 33
+    assert every[0] == every[1] == every[2]
+    done = llamabench("plan", str(header), "--vram", "4G", "--ram", "16G", "--gpu-layers", "99")
+    assert (done.code, "with 33 layers on devices" in " ".join(done.out.split())) == (1, True)
+
+
 def test_two_cards_share_a_model(llamabench: Command, tmp_path: Path) -> None:
     path = headers.write_header(headers.LLAMA_70B, tmp_path / "70b.gguf", has_tokens=False)
     done = llamabench("plan", str(path), "--gpu", "RTX 3090", "--gpu", "RTX 4090", "--ram", "64G", "--json")
