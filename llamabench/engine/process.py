@@ -92,6 +92,7 @@ class Engine:
         system_prompt: str | None = None,
         watchdog_s: float | None = None,
     ):
+        deaths.leave_unguarded_script()
         self.spec = ModelSpec(str(path), plan or PLAIN_PLAN, chat_template, system_prompt)
         with deaths.said_of_temporary_files():
             self._folder = tempfile.TemporaryDirectory(prefix="llamabench-")
@@ -233,6 +234,7 @@ class Engine:
         code, words = self._exit_code(), deaths.read_last_words(self._error_file)
         cause = deaths.find_cause(words)
         if not self._is_ready:
+            words = deaths.UNGUARDED_ADVICE if code == deaths.UNGUARDED else words
             cause = "killed" if code == -signal.SIGTERM or code == -9 else cause
             return EngineDiedError(f"The process that was to run {path} ended before it was ready.{words}", cause)
         if code is None or code >= 0:
