@@ -338,7 +338,7 @@ class Engine:
         return self._call(worker.count_tokens, self._tokenizer(), requests)
 
     def template_sha256(self) -> str | None:
-        """Digest of the chat template in use, None where there is none; opens the tokeniser alone."""
+        """Digest of the chat template, None where there is none, refused where deaf; opens the tokeniser alone."""
         return self._call(worker.template_sha256, self._tokenizer())
 
     def submit(self, requests: Sequence[Request]) -> Future[Answers]:
