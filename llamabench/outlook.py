@@ -20,6 +20,7 @@ from llamabench.hardware.reasons import describe_flags
 from llamabench.hardware.speed import SpeedMemory
 from llamabench.records import Demand, Machine, ModelFacts, Overrides, Plan
 from llamabench.records.outlook import Outlook, QuantOutlook, SuiteDemand, SuiteOutlook, Verdict
+from llamabench.records.speeds import add_ranges
 from llamabench.suites.base import Suite
 
 _MOST_READ = 2000
@@ -81,6 +82,11 @@ def look_ahead(
         refusal = str(exc)
     measured = memory.recall_places()
     speed = forecast_plan(model, machine, demand, plan=plan, measured=measured) if plan else None
+    times = tuple(
+        SuiteOutlook(suite, speed.seconds_for(suite.demand.n_prompt_tokens, suite.demand.n_generated_tokens))
+        for suite in suites
+        if speed
+    )
     return Outlook(
         model=model,
         machine=machine,
@@ -89,12 +95,8 @@ def look_ahead(
         plan=plan,
         refusal=refusal,
         speed=speed,
-        suites=tuple(
-            SuiteOutlook(suite, speed.seconds_for(suite.demand.n_prompt_tokens, suite.demand.n_generated_tokens))
-            for suite in suites
-        )
-        if speed
-        else (),
+        suites=times,
+        total=add_ranges([one.seconds for one in times]) if times else None,
         quants=tuple(_other_quants(model, machine, demand, overrides=overrides, measured=measured)),
         flags=describe_flags(plan) if plan else "",
     )

@@ -44,7 +44,6 @@ from llamabench.records import (
 )
 from llamabench.reference import find_reference, read_fingerprint, take_reference
 from llamabench.results.folders import find_folders, name_folders
-from llamabench.results.salvage import Salvage
 from llamabench.results.store import Run, holds_run, now
 from llamabench.resuming import drop_parts, find_unfinished, refuse_changed_model
 from llamabench.run_options import RunOptions, refuse_what_is_useless
@@ -95,14 +94,14 @@ def _score(options: RunOptions, found: Sequence[tuple[Suite, Dataset]], progress
         if options.system_prompt is not None and not any(task.system_prompt for task in tasks):
             progress.note("The system prompt plays no part: these suites ask no conversations.")
         setting = _Setting(model, *_look_around(options.overrides.rpc_servers), template)
-        told: list[Salvage] = []
+        told: list[str] = []
         stored = _open_run(options, setting, tasks, engine=engine, say=told.append)
         try:
             if crew is not None:
                 hire(crew, stored, _describe_job(options, setting, tasks, engine=engine), note=progress.note)
             progress.begin(stored)
-            for salvage in told:
-                progress.note(str(salvage))
+            for text in told:
+                progress.note(text)
             if options.is_benched:
                 bench_run(stored, engine, say=progress.note)
             workplace = crew or engine
@@ -190,18 +189,21 @@ def _open_run(
     tasks: Sequence[Task],
     *,
     engine: Engine,
-    say: Callable[[Salvage], None],
+    say: Callable[[str], None],
 ) -> Run:
     model, machine = setting.model, setting.machine
     choices = tuple(task.choice for task in tasks)
     run_id = _run_id(options, setting, choices)
     label = options.name or Path(model.path).stem
     existing = list(itertools.takewhile(holds_run, name_folders(options.out, label, run_id)))
-    stored = None if options.resume is False else find_unfinished(existing, options.budget, say=say)
+    budget = options.budget
+    stored = None if options.resume is False else find_unfinished(existing, budget, say=lambda one: say(str(one)))
     if stored is None and options.resume is not False:
         _refuse_changed_model(options, setting, choices)
     if stored is None and options.resume:
         raise StoreError(f"There is no unfinished run of this command in {options.out}. Run without --resume.")
+    if stored is None and options.resume is None and existing:
+        say(_say_finished(existing[-1]))
     with contextlib.ExitStack() as undo:
         if stored is not None:
             undo.callback(stored.close)
@@ -249,6 +251,10 @@ def _open_run(
         stored.replace_info(info)
         undo.pop_all()
     return stored
+
+
+def _say_finished(folder: Path) -> str:
+    return f"A finished run of the same is in {folder}; this is a new one. To see that one: llamabench report {folder}"
 
 
 def _measure(tasks: Sequence[Task], engine: Engine) -> Demand:

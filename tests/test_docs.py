@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -149,70 +148,3 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     for path in site.rglob("*.css"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"url\([\"']?(?:https?:)?//|@import", text), path.name
-
-
-# --- shell completion ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """What the program answers to a shell."""
-    from llamabench.cli.main import run_command_line
-
-    def ask(instruction: str, **variables: str) -> str:
-        monkeypatch.setenv("_LLAMABENCH_COMPLETE", instruction)
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        assert run_command_line([]) == 0
-        return capsys.readouterr().out
-
-    return ask
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_every_shell_is_given_a_script(shell: str, complete: Callable[..., str]) -> None:
-    script = complete(f"{shell}_source")
-    assert f"_LLAMABENCH_COMPLETE={shell}_complete" in script
-    assert f"_LLAMABENCH_COMPLETE={shell}_source" in (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("words", "place", "expected"),
-    [
-        ("llamabench ru", "1", "plain,run"),
-        ("llamabench run model.gguf --time", "3", "plain,--time-budget"),
-        ("llamabench export RUN --format ju", "4", "plain,junit"),
-        ("llamabench data ver", "2", "plain,verify"),
-    ],
-)
-def test_commands_options_and_values_are_completed(
-    words: str, place: str, expected: str, complete: Callable[..., str]
-) -> None:
-    assert complete("bash_complete", COMP_WORDS=words, COMP_CWORD=place).split() == [expected]
-
-
-_PRESSES_TAB = {
-    "bash": "COMP_WORDS=(llamabench ru) COMP_CWORD=1; _llamabench_completion llamabench; echo ${COMPREPLY[@]}",
-    "zsh": "_describe() { print -r -- ${(P)3} }; words=(llamabench ru); CURRENT=2; _llamabench_completion",
-    "fish": "complete -C 'llamabench ru'",
-}
-"""What a shell does after `llamabench ru` and the Tab key; outside of a terminal zsh shows nothing by itself."""
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_shells_take_the_scripts(shell: str, complete: Callable[..., str]) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not here")
-    script = complete(f"{shell}_source")
-    setup = "autoload -Uz compinit; compinit -D\n" if shell == "zsh" else ""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    del environment["_LLAMABENCH_COMPLETE"]
-    done = subprocess.run(
-        [shell, "-c", f"{setup}{script}\n{_PRESSES_TAB[shell]}"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.split(r"[:\t\n]", done.stdout)[0] == "run"

@@ -347,6 +347,19 @@ def test_a_finished_run_is_never_overwritten(options: RunOptions, engine_script:
     assert (first / "run.sqlite").read_bytes() == before
 
 
+def test_a_second_run_of_the_same_is_told_of_the_first(options: RunOptions, engine_script: Any) -> None:
+    first, watcher = finish(options), Watcher()
+    with runner.run(options, watcher) as second:
+        assert second.folder != first
+    (told,) = [text for text in watcher.notes if "A finished run" in text]
+    assert told == (
+        f"A finished run of the same is in {first}; this is a new one. To see that one: llamabench report {first}"
+    )
+    asked_for = Watcher()
+    runner.run(replace(options, resume=False), asked_for).close()
+    assert not any("A finished run" in text for text in asked_for.notes)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -85,7 +85,7 @@ def test_suites_without_conversations_do_not_change(options: RunOptions, engine_
     with finish(options) as without, finish(replace(options, system_prompt=TEXT), watcher) as run:
         assert run.info.id == without.info.id
         assert [one.signature for one in run.scores()] == [one.signature for one in without.scores()]
-        assert watcher.notes == ["The system prompt plays no part: these suites ask no conversations."]
+        assert watcher.notes[0] == "The system prompt plays no part: these suites ask no conversations."
 
 
 def test_the_reference_reads_the_same(options: RunOptions, engine_script: Script, tmp_path: Path) -> None:
@@ -143,6 +143,19 @@ def test_a_model_reads_it_in_every_turn(options: RunOptions) -> None:
         results = collect_results(run)
         assert results.settings["system_prompt"] == TEXT
         assert all(TEXT not in turn.content for one in results.attacks for part in one.attempts for turn in part.turns)
+
+
+@pytest.mark.model
+def test_a_model_whose_template_leaves_users_out_runs_without_it_only(options: RunOptions, tmp_path: Path) -> None:
+    whole = options.model.read_bytes()
+    message = b"message.content"
+    assert message in whole
+    model = tmp_path / "deaf.gguf"
+    model.write_bytes(whole.replace(message, b"'" + b"x" * (len(message) - 2) + b"'"))
+    with pytest.raises(LlamabenchError, match="leaves the user's message out"):
+        finish(replace(options, model=model))
+    assert not options.out.exists()
+    finish(replace(options, model=model, use_chat=False))
 
 
 @pytest.mark.model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.cli.completing import complete_runs
 from llamabench.cli.screen import open_console, say
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ threshold_option = click.option(
 
 
 @click.command(short_help="Report what got past a model, and how bad it was.")
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @threshold_option
 @click.option(
     "--output",
@@ -40,7 +41,14 @@ threshold_option = click.option(
     metavar="FILE",
     help=f"Page to write. [{REPORT_NAME} beside the results, or {COMPARISON_NAME}]",
 )
-@click.option("--compare", "other", type=click.Path(path_type=Path), metavar="OTHER", help="Another run's results.")
+@click.option(
+    "--compare",
+    "other",
+    type=click.Path(path_type=Path),
+    metavar="OTHER",
+    shell_complete=complete_runs,
+    help="Another run's results.",
+)
 @click.option("--redact", "is_redacted", is_flag=True, help="Leave out what the model said, to pass the page on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 def command(

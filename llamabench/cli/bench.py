@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.completing import complete_models, complete_runs
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.screen import open_console, say
 from llamabench.cli.verifying import verify_models, verify_option
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Measure how fast a model is on this machine.")
-@click.argument("model")
+@click.argument("model", shell_complete=complete_models)
 @click.option(
     "--prompt",
     "n_prompt",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     "run_folder",
     type=click.Path(path_type=Path),
     metavar="RUN",
+    shell_complete=complete_runs,
     help="Measure with the plan of a run, store it there and write its report again.",
 )
 @verify_option

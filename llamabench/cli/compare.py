@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llamabench.cli.run import DEFAULT_OUT
+from llamabench.cli.completing import DEFAULT_OUT, complete_named, suite_option
 from llamabench.cli.screen import open_console, say
 
 if TYPE_CHECKING:
@@ -23,11 +23,9 @@ REPORT_NAME = "compare.html"
 
 
 @click.command(short_help="Show what changed between runs or models, item by item.")
-@click.argument("base", metavar="RUN_A")
-@click.argument("others", metavar="RUN_B...", nargs=-1, required=True)
-@click.option(
-    "--suite", "suites", multiple=True, metavar="NAME[:EDITION]", help="Suite to run on models; repeat. [all]"
-)
+@click.argument("base", metavar="RUN_A", shell_complete=complete_named)
+@click.argument("others", metavar="RUN_B...", nargs=-1, required=True, shell_complete=complete_named)
+@suite_option("Suite to run on models; repeat. [all]")
 @click.option("--limit", type=click.IntRange(min=1), help="Items per suite, for models that are run. [all]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed, for models that are run.")
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.completing import complete_bundles, complete_sources
 from llamabench.cli.screen import open_console, say
 from llamabench.errors import DataError, LlamabenchError
 
@@ -85,7 +86,7 @@ def _list_row(name: str, edition: Edition, installed: dict[str, Installed]) -> d
 
 
 @command.command("pull", short_help="Fetch data sets from where they are published.")
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=complete_sources)
 @click.option(
     "--from",
     "mirror",
@@ -121,7 +122,7 @@ def pull_sources(names: tuple[str, ...], *, mirror: Path | None, as_json: bool) 
 
 
 @command.command("import", short_help="Import publishers' files, or a bundle.")
-@click.argument("what")
+@click.argument("what", shell_complete=complete_bundles)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
 def import_files(what: str, folder: Path | None, *, as_json: bool) -> int:
@@ -168,7 +169,7 @@ def _show_imported(imported: Sequence[Installed], *, as_json: bool) -> None:
 
 @command.command("export", short_help="Write imported data to one file, to carry it over.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=complete_sources)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
 def export_files(file: Path, names: tuple[str, ...], *, as_json: bool) -> int:
     """Write the data sets or editions NAMES, or all that is imported, to the bundle FILE.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llamabench.cli.run import DEFAULT_OUT
+from llamabench.cli.completing import DEFAULT_OUT
 
 if TYPE_CHECKING:
     from llamabench.runner import RunOptions

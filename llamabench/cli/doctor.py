@@ -31,7 +31,7 @@ def command(*, as_json: bool) -> int:
 
     Example: llamabench doctor
     """
-    from llamabench.cli.run import DEFAULT_OUT
+    from llamabench.cli.completing import DEFAULT_OUT
     from llamabench.hardware import trial
     from llamabench.hardware.diagnosis import diagnose
     from llamabench.hardware.installation import read_installation

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.cli.completing import complete_runs
 from llamabench.cli.screen import say
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Write a run in a format of another program.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option(
     "--format",
     "format_name",

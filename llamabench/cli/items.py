@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llamabench.cli.completing import complete_runs, suite_option
 from llamabench.cli.screen import open_console, say
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ _PROMPT_CHARS = 600
 
 
 @click.command(short_help="Look at the items of a run: prompts, answers, log-probabilities.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Suite to show; repeat for several. [all]")
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
+@suite_option("Suite to show; repeat for several. [all]", "NAME")
 @click.option("--category", "categories", multiple=True, metavar="NAME", help="Category to show; repeat. [all]")
 @click.option(
     "--outcome",
@@ -31,6 +32,7 @@ _PROMPT_CHARS = 600
     "--flipped-against",
     type=click.Path(path_type=Path),
     metavar="RUN",
+    shell_complete=complete_runs,
     help="Show items that are on the other side of a main score than in this run.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Most items to show. [all]")

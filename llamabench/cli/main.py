@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from llamabench import __version__
+from llamabench.cli.completing import prepare_completion
 from llamabench.cli.screen import say
 from llamabench.errors import LlamabenchError
 
@@ -105,6 +106,7 @@ def run_command_line(arguments: list[str]) -> int:
     Returns:
         0 done, 1 known error, 2 wrong usage, 3 a fault of llamabench, 130 interrupted.
     """
+    prepare_completion()
     try:
         result = group.main(arguments, prog_name="llamabench", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.completing import complete_models, suite_option
 from llamabench.cli.planning import plan_options, read_overrides, read_size
 from llamabench.cli.screen import open_console, say
 from llamabench.cli.verifying import verify_models, verify_option
@@ -23,15 +24,13 @@ def _read_sizes(context: click.Context, option: click.Parameter, texts: tuple[st
 
 
 @click.command(short_help="Show where a model would go, how fast it would be, and how long a run takes.")
-@click.argument("model")
+@click.argument("model", shell_complete=complete_models)
 @click.option("--gpu", "cards", multiple=True, metavar="NAME", help='A card that is not here: "RTX 3060 12 GB".')
 @click.option(
     "--vram", "vram_bytes", multiple=True, callback=_read_sizes, metavar="SIZE", help="Or the memory of one, as in 8G."
 )
 @click.option("--ram", "ram_bytes", callback=read_size, metavar="SIZE", help="Memory of the host. [as much as is free]")
-@click.option(
-    "--suite", "suites", multiple=True, metavar="NAME[:EDITION]", help="Suite to reckon with; repeat for several. [all]"
-)
+@suite_option("Suite to reckon with; repeat for several. [all]")
 @click.option("--limit", type=click.IntRange(min=1), help="Items per suite. [all]")
 @verify_option
 @plan_options

@@ -74,7 +74,11 @@ def _read_servers(_context: click.Context, _option: click.Parameter, texts: tupl
 
 _OPTIONS = (
     click.option(
-        "--gpu-layers", "n_gpu_layers", callback=_read_count, metavar="N|all", help="Layers on devices, 0 for none."
+        "--gpu-layers",
+        "n_gpu_layers",
+        callback=_read_count,
+        metavar="N|all",
+        help="Layers on devices, 0 for none; more than there are is all.",
     ),
     click.option(
         "--cpu-moe", "n_cpu_moe", callback=_read_count, metavar="N|all", help="Layers with experts on the host."

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from llamabench.cli.completing import complete_judge_formats, complete_models
+
 if TYPE_CHECKING:
     from llamabench.raters import Rater
     from llamabench.readers import Reader
@@ -20,10 +22,16 @@ _OPTIONS = (
     click.option(
         "--toxicity-judge",
         metavar="MODEL",
+        shell_complete=complete_models,
         help="Have this model say how toxic answers are, and nothing else: a guard (by its policy) or any instruction "
         "model.",
     ),
-    click.option("--toxicity-format", metavar="NAME", help="How that model is asked. [what its file says]"),
+    click.option(
+        "--toxicity-format",
+        metavar="NAME",
+        shell_complete=complete_judge_formats,
+        help="How that model is asked. [what its file says]",
+    ),
     click.option(
         "--toxicity",
         "toxicity_by",

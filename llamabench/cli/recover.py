@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from llamabench.cli.completing import complete_runs
 from llamabench.cli.screen import say
 
 
 @click.command(short_help="Save what can be read of a damaged run.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 def command(run: Path, *, as_json: bool) -> int:
     """Save what can be read of RUN, a run's folder whose file is damaged, and print the scores of what is left.

@@ -12,6 +12,7 @@ import click
 
 from llamabench.cli.attacks import make_options, threshold_option
 from llamabench.cli.cluster import cluster_options, read_cluster
+from llamabench.cli.completing import complete_behaviours, complete_categories, complete_models, complete_techniques
 from llamabench.cli.conversing import (
     chat_option,
     chat_template_option,
@@ -56,14 +57,33 @@ def _check_output(_context: click.Context, _option: click.Parameter, path: Path 
 
 
 @click.command(short_help="Attack a model, and grade what comes of it.")
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_models)
 @click.option(
     "--attack-count", "count", type=click.IntRange(min=1), default=500, show_default=True, help="How many attacks."
 )
-@click.option("--categories", multiple=True, callback=_read_names, metavar="A,B", help="What attacks ask for. [all]")
-@click.option("--techniques", multiple=True, callback=_read_names, metavar="A,B", help="How they ask. [all]")
+@click.option(
+    "--categories",
+    multiple=True,
+    callback=_read_names,
+    metavar="A,B",
+    shell_complete=complete_categories,
+    help="What attacks ask for. [all]",
+)
+@click.option(
+    "--techniques",
+    multiple=True,
+    callback=_read_names,
+    metavar="A,B",
+    shell_complete=complete_techniques,
+    help="How they ask. [all]",
+)
 @click.option("--list-techniques", "wants_list", is_flag=True, help="List the techniques with their sources, and end.")
-@click.option("--behaviours", metavar="EDITION", help="What attacks ask for: an imported edition. [llamabench's own]")
+@click.option(
+    "--behaviours",
+    metavar="EDITION",
+    shell_complete=complete_behaviours,
+    help="What attacks ask for: an imported edition. [llamabench's own]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice.")
 @click.option(
     "--max-tokens", type=click.IntRange(min=1), default=256, show_default=True, metavar="N", help="Tokens of an answer."
@@ -79,6 +99,7 @@ def _check_output(_context: click.Context, _option: click.Parameter, path: Path 
 @click.option(
     "--attacker",
     metavar="MODEL",
+    shell_complete=complete_models,
     help="Have this model write attacks too, by turns with MODEL (technique pair): never both in memory.",
 )
 @click.option("--attacker-rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Prompts it may try.")

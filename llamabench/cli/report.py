@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from llamabench.cli.completing import complete_runs
+
 
 @click.command(short_help="Write a run's report again and print its scores.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 def command(run: Path, *, as_json: bool) -> int:
     """Write the report of RUN, a run's folder, again and print its scores.

@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llamabench.cli.cluster import cluster_options, name_place, read_cluster
+from llamabench.cli.completing import (
+    DEFAULT_OUT,
+    complete_judge_formats,
+    complete_models,
+    complete_references,
+    suite_option,
+)
 from llamabench.cli.conversing import (
     chat_option,
     chat_template_option,
@@ -32,8 +39,6 @@ if TYPE_CHECKING:
     from llamabench.records import JudgeFacts, RaterFacts, Standing
     from llamabench.results.store import Run
     from llamabench.runner import RunOptions
-
-DEFAULT_OUT = Path("llamabench-runs")
 
 # --- options of all commands that ask a model ----------------------------------------------------
 
@@ -63,10 +68,14 @@ precision_option = click.option(
 judge_option = click.option(
     "--judge",
     metavar="MODEL",
+    shell_complete=complete_models,
     help="Then have this model judge what was written, as `llamabench score` does: a guard or any instruction model.",
 )
 judge_format_option = click.option(
-    "--judge-format", metavar="NAME", help="How the judge is asked. [what its file says]"
+    "--judge-format",
+    metavar="NAME",
+    shell_complete=complete_judge_formats,
+    help="How the judge is asked. [what its file says]",
 )
 watchdog_option = click.option(
     "--watchdog",
@@ -80,10 +89,8 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on the er
 
 
 @click.command(short_help="Score a model and write a report.")
-@click.argument("model")
-@click.option(
-    "--suite", "suites", multiple=True, metavar="NAME[:EDITION]", help="Suite to run; repeat for several. [all]"
-)
+@click.argument("model", shell_complete=complete_models)
+@suite_option("Suite to run; repeat for several. [all]")
 @click.option(
     "--tests",
     multiple=True,
@@ -114,6 +121,7 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress on the er
 @click.option(
     "--reference",
     metavar="MODEL|RUN",
+    shell_complete=complete_references,
     help="Compare preference pairs with this model, such as the one before a fine-tune (DPO's implicit reward): "
     "it is scored after MODEL, or taken from a finished run's folder.",
 )

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamabench.cli.completing import (
+    complete_aspects,
+    complete_judge_formats,
+    complete_models,
+    complete_runs,
+    suite_option,
+)
 from llamabench.cli.conversing import read_template
 from llamabench.cli.planning import plan_options, read_overrides
 from llamabench.cli.readers import ToxicityChoice, toxicity_options
@@ -21,11 +28,29 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Have another model or scorer read the answers of a run.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--judge", metavar="MODEL", help="Guard, fine-tuned judge or any instruction model.")
-@click.option("--format", "format_name", metavar="NAME", help="How the judge is asked. [what its file says]")
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Suite to judge; repeat for several. [all]")
-@click.option("--ask", "aspects", multiple=True, metavar="WHAT", help="What to ask; repeat for several. [all it can]")
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
+@click.option(
+    "--judge",
+    metavar="MODEL",
+    shell_complete=complete_models,
+    help="Guard, fine-tuned judge or any instruction model.",
+)
+@click.option(
+    "--format",
+    "format_name",
+    metavar="NAME",
+    shell_complete=complete_judge_formats,
+    help="How the judge is asked. [what its file says]",
+)
+@suite_option("Suite to judge; repeat for several. [all]", "NAME")
+@click.option(
+    "--ask",
+    "aspects",
+    multiple=True,
+    metavar="WHAT",
+    shell_complete=complete_aspects,
+    help="What to ask; repeat for several. [all it can]",
+)
 @toxicity_options
 @click.option(
     "--chat-template",

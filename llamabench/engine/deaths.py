@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from multiprocessing import current_process
 from pathlib import Path
 
 from llamabench.engine.limits import LAST_TIME_S
@@ -28,6 +29,14 @@ _SERVER_WORDS = re.compile(r"Remote RPC server crashed|Failed to connect to|RPC 
 BUILD_ADVICE = "Whether this build of llama.cpp works on this machine: llamabench doctor"
 """What to do about a process that a signal of the processor ended."""
 
+UNGUARDED = 91
+"""Exit code of a process that met, in the script that it imports first, the engine that it is to be."""
+
+UNGUARDED_ADVICE = (
+    " Like every process of Python's multiprocessing it imports the script that starts it, and there it met the same "
+    'call again. Put what the script does below `if __name__ == "__main__":`.'
+)
+
 _SIGNALS = {
     **dict.fromkeys(("SIGSEGV", "SIGILL", "SIGBUS"), BUILD_ADVICE),
     "SIGPROF": f"The model's chat template took more than {LAST_TIME_S:g} s of processor time. Run with --no-chat, or "
@@ -35,6 +44,18 @@ _SIGNALS = {
 }
 
 _KERNEL_COUNTS = Path("/proc/vmstat")
+
+
+def leave_unguarded_script() -> None:
+    """Ends the process, silently, where it is a new one of multiprocessing's that still imports its parent's script.
+
+    Python itself would raise an error at the next process from there: a page of tracebacks that says the same.
+
+    Raises:
+        SystemExit: It is one, with the code `UNGUARDED`.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise SystemExit(UNGUARDED)
 
 
 def find_cause(words: str) -> Death:

@@ -24,7 +24,7 @@ _MARK_OPEN, _MARK_CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_MARK_OPEN}([0-9a-f]+){_MARK_CLOSE}")
 
 _PROBE = "Zugzwang"
-"""A system message that no template writes by itself."""
+"""A message that no template writes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Encoder:
         system_prompt: System message of conversations that have none of their own; None for none.
 
     Raises:
-        EngineError: The template is not valid, or there is none that takes the system prompt.
+        EngineError: The template is not valid or leaves users' messages out, or there is none that takes the system
+            prompt.
     """
 
     def __init__(self, model: Model, template: str | None = None, system_prompt: str | None = None):
@@ -53,6 +54,8 @@ class Encoder:
         self.template: ChatTemplate | None = None
         if source:
             self.template = ChatTemplate(source, bos=self._spell(model.bos), eos=self._spell(model.eos))
+        if template:
+            self.refuse_deaf()
         self._system: tuple[Message, ...] = ()
         if system_prompt is not None:
             _refuse_deaf(self.template)
@@ -62,6 +65,18 @@ class Encoder:
         self._hidden_pattern = re.compile("|".join(map(re.escape, self._hidden)))
         # the group makes a split keep the tokens; `(?!)` matches nothing, for a vocabulary without any
         self._special_pattern = re.compile(f"({'|'.join(map(re.escape, self._hidden[1:])) or '(?!)'})")
+
+    def refuse_deaf(self) -> None:
+        """Refuses a chat template with which every conversation would be the same.
+
+        Raises:
+            EngineError: It leaves users' messages out.
+        """
+        if self.template is not None and not _hears_users(self.template):
+            raise EngineError(
+                "The chat template leaves the user's message out, so the model would be asked the same by every item. "
+                "Give another template with --chat-template, or run with --no-chat."
+            )
 
     def _spell(self, token: int | None) -> str:
         return "" if token is None else self._model.token_text(token)
@@ -169,6 +184,13 @@ class Encoder:
     def _end_of_turn(self) -> Tokens:
         token = self._model.eot if self._model.eot is not None else self._model.eos
         return [] if token is None else [token]
+
+
+def _hears_users(template: ChatTemplate) -> bool:
+    try:
+        return _PROBE in template.render([Message("user", _PROBE)])
+    except EngineError:
+        return True  # a template that fails says so by itself, with every conversation
 
 
 def _refuse_deaf(template: ChatTemplate | None) -> None:

@@ -92,6 +92,7 @@ class Engine:
         system_prompt: str | None = None,
         watchdog_s: float | None = None,
     ):
+        deaths.leave_unguarded_script()
         self.spec = ModelSpec(str(path), plan or PLAIN_PLAN, chat_template, system_prompt)
         with deaths.said_of_temporary_files():
             self._folder = tempfile.TemporaryDirectory(prefix="llamabench-")
@@ -233,6 +234,7 @@ class Engine:
         code, words = self._exit_code(), deaths.read_last_words(self._error_file)
         cause = deaths.find_cause(words)
         if not self._is_ready:
+            words = deaths.UNGUARDED_ADVICE if code == deaths.UNGUARDED else words
             cause = "killed" if code == -signal.SIGTERM or code == -9 else cause
             return EngineDiedError(f"The process that was to run {path} ended before it was ready.{words}", cause)
         if code is None or code >= 0:
@@ -336,7 +338,7 @@ class Engine:
         return self._call(worker.count_tokens, self._tokenizer(), requests)
 
     def template_sha256(self) -> str | None:
-        """Digest of the chat template in use, None where there is none; opens the tokeniser alone."""
+        """Digest of the chat template, None where there is none, refused where deaf; opens the tokeniser alone."""
         return self._call(worker.template_sha256, self._tokenizer())
 
     def submit(self, requests: Sequence[Request]) -> Future[Answers]:

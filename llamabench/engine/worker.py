@@ -186,9 +186,10 @@ def measure(spec: ModelSpec) -> PackSpeed:
 
 
 def template_sha256(spec: ModelSpec) -> str | None:
-    """Digest of the chat template in use, None where there is none."""
-    template = _open(spec).encoder.template
-    return None if template is None else template.sha256
+    """Digest of the chat template in use, None where there is none; one that leaves users' messages out is refused."""
+    encoder = _open(spec).encoder
+    encoder.refuse_deaf()
+    return None if encoder.template is None else encoder.template.sha256
 
 
 def count_tokens(spec: ModelSpec, requests: Sequence[Request]) -> list[int]:

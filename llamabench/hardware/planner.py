@@ -66,6 +66,10 @@ def plan_run(
             be, with the nearest plan that can.
     """
     room = Room.of(machine, overrides)
+    if overrides.n_gpu_layers and not room.devices:
+        raise PlanError(
+            "There is no device to put layers on. Leave --gpu-layers out, or say 0; `llamabench doctor` tells why."
+        )
     names = [device.name for device in room.devices]
     formulas = FormulaLayouts(model, names, kv_type=overrides.kv_type or "f16")
     asked = layouts or formulas

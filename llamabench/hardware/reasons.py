@@ -86,7 +86,8 @@ def say_does_not_fit(
     )
     what = f"{model.name} {model.quant} needs {wanted}"
     if overrides.n_gpu_layers:
-        what = f"{model.name} {model.quant} with {overrides.n_gpu_layers} layers on devices needs {wanted}"
+        n_gpu_layers = min(overrides.n_gpu_layers, model.n_layers + 1)
+        what = f"{model.name} {model.quant} with {n_gpu_layers} layers on devices needs {wanted}"
     if nearest is not None:
         advice = f"What fits: {describe_flags(nearest)}."
     else:

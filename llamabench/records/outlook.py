@@ -74,6 +74,7 @@ class Outlook:
         refusal: Why there is no plan.
         speed: How fast; None without a plan.
         suites: How long each suite takes; empty without a plan.
+        total: How long they take together, one after the other; None where there are none.
         quants: What other quantizations would do.
         flags: The options that make the same plan again.
     """
@@ -86,5 +87,6 @@ class Outlook:
     refusal: str | None
     speed: SpeedForecast | None
     suites: tuple[SuiteOutlook, ...]
+    total: Range | None
     quants: tuple[QuantOutlook, ...]
     flags: str

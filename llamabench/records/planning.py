@@ -154,7 +154,7 @@ class Overrides:
     """What a person has decided of a plan; None leaves it to the planner.
 
     Attributes:
-        n_gpu_layers: Layers on devices, the output layer counted.
+        n_gpu_layers: Layers on devices, the output layer counted; more than the model has means all.
         n_cpu_moe: Layers whose experts stay on the host.
         tensor_split: Share of each device, in llama.cpp's order.
         n_ctx: Cells of the context: of the one sequence and its pack when scoring, of each text when generating.

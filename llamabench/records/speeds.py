@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,20 @@ class Range:
     expected: float
     high: float
     basis: Basis
+
+
+def add_ranges(ranges: Sequence[Range]) -> Range:
+    """The range of a sum of which all parts are off in the same way; of one part at least.
+
+    >>> add_ranges([Range(1, 2, 3, "measured"), Range(10, 20, 30, "assumed")])
+    Range(low=11, expected=22, high=33, basis='assumed')
+    """
+    return Range(
+        low=sum(one.low for one in ranges),
+        expected=sum(one.expected for one in ranges),
+        high=sum(one.high for one in ranges),
+        basis=weaker_basis([one.basis for one in ranges]),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llamabench.records import Device, DeviceBytes, Plan
 from llamabench.records.outlook import Outlook, Verdict
 from llamabench.records.speeds import Range, SpeedForecast
-from llamabench.report.format import format_count, format_duration, format_parameters, show_hidden
+from llamabench.report.format import NBSP, format_count, format_duration, format_parameters, show_hidden
 from llamabench.units import format_bytes, format_part
 
 if TYPE_CHECKING:
@@ -186,13 +186,28 @@ def _suite_table(outlook: Outlook) -> Table:
             format_count(demand.n_generated_tokens),
             *_durations(one.seconds),
         )
+    if outlook.total is not None and len(outlook.suites) > 1:
+        demands = [one.suite.demand for one in outlook.suites]
+        table.add_section()
+        table.add_row(
+            "total",
+            format_count(sum(one.suite.n_items for one in outlook.suites)),
+            format_count(sum(demand.n_prompt_tokens for demand in demands)),
+            format_count(sum(demand.n_generated_tokens for demand in demands)),
+            *_durations(outlook.total),
+        )
     table.caption = "For less, with a fair sample: run --time-budget 20m, --precision 0.02 or --limit N"
     table.caption_justify = "left"
     return table
 
 
 def _durations(seconds: Range) -> tuple[str, str]:
-    return format_duration(seconds.expected), f"{format_duration(seconds.low)} to {format_duration(seconds.high)}"
+    low, high = _duration(seconds.low), _duration(seconds.high)
+    return _duration(seconds.expected), low if low == high else f"{low} to {high}"
+
+
+def _duration(seconds: float) -> str:
+    return f"<{NBSP}0.1{NBSP}s" if seconds < 0.1 else format_duration(seconds)
 
 
 def _quant_table(outlook: Outlook) -> Table:

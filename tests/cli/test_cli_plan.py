@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,36 @@ def test_what_a_person_decided_and_cannot_be_names_what_can(llamabench: Command,
     done = llamabench("plan", str(header), "--vram", "4G", "--ram", "16G", "--gpu-layers", "33")
     assert done.code == 1
     assert "What fits: --gpu-layers" in " ".join(done.out.split())
+
+
+def test_times_of_suites_add_up(llamabench: Command, header: Path) -> None:
+    chosen = ("--suite", "bbq:starter", "--suite", "xstest:starter")
+    document = json.loads(llamabench("plan", str(header), *CARD, *chosen, "--json").out)
+    times = [one["seconds"] for one in document["suites"]]
+    for end in ("low", "expected", "high"):
+        assert document["total"][end] == pytest.approx(sum(time[end] for time in times))
+    total = next(line for line in llamabench("plan", str(header), *CARD, *chosen).out.splitlines() if "total" in line)
+    assert total.split()[1] == str(sum(one["suite"]["n_items"] for one in document["suites"]))
+    assert re.search(r"\d+\ss\s+\d+\ss to \d+\ss", total)
+    assert "total " not in llamabench("plan", str(header), *CARD, *chosen[:2]).out
+
+
+def test_times_too_short_to_tell_are_said_so(llamabench: Command) -> None:
+    done = llamabench("plan", "demo", "--suite", "bbq:starter", "--limit", "1")
+    row = next(line for line in done.out.splitlines() if line.startswith("bbq"))
+    assert row.count("<\xa00.1\xa0s") == 2
+    assert "0.0" not in row
+
+
+def test_more_layers_than_there_are_means_all(llamabench: Command, header: Path) -> None:
+    every = [
+        json.loads(llamabench("plan", str(header), *CARD, "--gpu-layers", n, "--json").out)["plan"]
+        for n in ("33", "99", "all")
+    ]
+    assert every[0]["n_gpu_layers"] == 33
+    assert every[0] == every[1] == every[2]
+    done = llamabench("plan", str(header), "--vram", "4G", "--ram", "16G", "--gpu-layers", "99")
+    assert (done.code, "with 33 layers on devices" in " ".join(done.out.split())) == (1, True)
 
 
 def test_two_cards_share_a_model(llamabench: Command, tmp_path: Path) -> None:

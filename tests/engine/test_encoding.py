@@ -113,6 +113,18 @@ def test_bos_typed_by_a_person_is_text(encoder: Encoder) -> None:
         assert "<|begin|>x" in text_of(encoder._model, encoder.encode(prompt))
 
 
+@pytest.mark.parametrize("deaf", ["hello", "{% for m in messages if m.role != 'user' %}{{ m.content }}{% endfor %}"])
+def test_a_template_that_leaves_users_out_is_refused(deaf: str, tokenizer: Model) -> None:
+    with pytest.raises(EngineError, match=r"leaves the user's message out.+Give another template with --chat-template"):
+        Encoder(tokenizer, deaf)
+
+
+def test_a_template_that_fails_is_told_with_the_conversation(tokenizer: Model) -> None:
+    encoder = Encoder(tokenizer, "{{ raise_exception('not today') }}")
+    with pytest.raises(EngineError, match="refuses this conversation: not today"):
+        encoder.render(chat("Hi"))
+
+
 # --- system prompt ------------------------------------------------------------------------------
 
 PLAIN_TEMPLATE = "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}{% endfor %}"

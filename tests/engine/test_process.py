@@ -245,6 +245,21 @@ def test_process_that_does_not_start(
     assert capfd.readouterr().out == ""
 
 
+def test_a_script_without_a_guard_is_told_so_in_one_sentence(demo_model: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from llamabench import Engine, LlamabenchError\n"
+        f"try:\n    Engine({str(demo_model)!r})\nexcept LlamabenchError as exc:\n    print(exc)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        f"The process that was to run {demo_model} ended before it was ready. Like every process of Python's "
+        "multiprocessing it imports the script that starts it, and there it met the same call again. Put what the "
+        'script does below `if __name__ == "__main__":`.'
+    ]
+
+
 def test_child_ends_with_a_killed_parent(start_script: Callable[[], subprocess.Popen[str]]) -> None:
     parent = start_script()
     assert parent.stdout is not None
