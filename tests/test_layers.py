@@ -31,7 +31,7 @@ FLOORS: tuple[set[str], ...] = (
     {"stats"},
     {"data"},
     {"records"},
-    {"errors", "hidden", "units"},
+    {"errors", "extras", "hidden", "units"},
 )
 """The parts of llamabench from the roof down; none knows its neighbours or what stands above it."""
 

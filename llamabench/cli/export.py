@@ -39,7 +39,7 @@ def command(run: Path, *, format_name: str | None, out: Path | None, requirement
     \b
     json         scores, machine and plan in one document
     csv          a folder with scores.csv and a table of items for each suite
-    parquet      scores.parquet and items.parquet, with llamabench[parquet]
+    parquet      scores.parquet and items.parquet, with pyarrow (extra parquet)
     lm-eval      the results layout of lm-evaluation-harness
     model-index  YAML for the head of a Hugging Face model card
     junit        XML for CI, with what is required of the scores as tests

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ _PROMPT_CHARS = 600
     type=click.Path(path_type=Path),
     metavar="RUN",
     shell_complete=complete_runs,
-    help="Show items that are on the other side of a main score than in this run.",
+    help="Show items that are on the other side of a main score than in this run, and its answers below.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Most items to show. [all]")
 @click.option("--full", is_flag=True, help="Show long texts whole.")
@@ -52,6 +52,7 @@ def command(
     """Show the items of RUN, a run's folder, one after the other.
 
     For each: what was asked, every answer with its log-probability or text, the numbers made of it, or the error.
+    Among answers that were offered, an arrow stands before the likeliest, a tick before a right one.
 
     Example: llamabench items llamabench-runs/model-1a2b3c4d --suite bbq
     """
@@ -66,7 +67,13 @@ def command(
             for row in _walk(stored, suites, categories)
             if outcome in (None, row.outcome) and (flipped is None or (row.suite, row.id) in flipped)
         )
-        _print(itertools.islice(rows, limit), full=full, as_json=as_json)
+        chosen = itertools.islice(rows, limit)
+        pairs = ((row, None if flipped is None else flipped[row.suite, row.id]) for row in chosen)
+        if as_json:
+            _print_documents(pairs)
+        else:
+            names = (None, None) if flipped_against is None else (run.resolve().name, flipped_against.resolve().name)
+            _print(pairs, names, full=full)
     return 0
 
 
@@ -93,36 +100,45 @@ def _walk(stored: Run, suites: Sequence[str], categories: Sequence[str]) -> Iter
                 yield row
 
 
-def _find_flipped(stored: Run, other: Path) -> set[tuple[str, str]]:
-    """Suite and id of the items whose main scores changed sides between two runs."""
+def _find_flipped(stored: Run, other: Path) -> dict[tuple[str, str], ItemRow]:
+    """The other run's rows, by suite and id, of the items whose main scores changed sides between two runs."""
     from llamabench.results.compare import find_flipped
     from llamabench.results.store import Run
     from llamabench.suites import SUITES
 
+    found: dict[tuple[str, str], ItemRow] = {}
     with Run(other) as first:
         theirs = {choice.name for choice in first.info.suites}
         shared = [one.name for one in stored.info.suites if one.name in theirs and one.name in SUITES]
-        return {
-            (name, item)
-            for name in shared
-            for item in find_flipped(
-                (first.rows(name), stored.rows(name)),
-                [one for one in SUITES[name].MEASURES if one.name in SUITES[name].MAIN_METRICS],
-            )
-        }
+        for name in shared:
+            measures = [one for one in SUITES[name].MEASURES if one.name in SUITES[name].MAIN_METRICS]
+            ids = set(find_flipped((first.rows(name), stored.rows(name)), measures))
+            found.update(((name, row.id), row) for row in first.rows(name) if row.id in ids)
+    return found
 
 
-def _print(rows: Iterator[ItemRow], *, full: bool, as_json: bool) -> None:
-    from llamabench.report.item_text import describe_item, item_document
+def _print_documents(pairs: Iterable[tuple[ItemRow, ItemRow | None]]) -> None:
+    from llamabench.report.item_text import item_document
 
-    if as_json:
-        for row in rows:
-            say(json.dumps(item_document(row)))
-        return
+    for row, other in pairs:
+        more = {} if other is None else {"other": item_document(other)}
+        say(json.dumps({**item_document(row), **more}))
+
+
+def _print(
+    pairs: Iterable[tuple[ItemRow, ItemRow | None]], names: tuple[str | None, str | None], *, full: bool
+) -> None:
+    from llamabench.report.item_text import LIKELIEST, RIGHT, Answered, describe_item, is_scored
+    from llamabench.suites.right_answers import find_right
 
     console = open_console()
-    n_shown = 0
-    for row in rows:
-        console.print(describe_item(row, 10**9 if full else _PROMPT_CHARS))
+    n_shown, needs_key = 0, False
+    for row, other in pairs:
+        item = Answered(row, find_right(row), names[0])
+        against = None if other is None else Answered(other, find_right(other), names[1])
+        console.print(describe_item(item, 10**9 if full else _PROMPT_CHARS, other=against))
         n_shown += 1
+        needs_key = needs_key or any(is_scored(exchange) for exchange in row.exchanges)
+    if needs_key:
+        say(f"{LIKELIEST} the likeliest answer, {RIGHT} a right one; before each, its log-probability.")
     say(f"{n_shown:,} items" if n_shown != 1 else "1 item")

@@ -243,7 +243,7 @@ class Bar:
         if self._quiet:
             return
         model, plan = run.info.model, run.info.plan
-        say(f"{model.name} {model.quant} on {name_place(run.info)}", err=True)
+        say(f"{model.file_name}: {model.name} {model.quant} on {name_place(run.info)}", err=True)
         sizes = (
             f"Plan: {plan.n_gpu_layers} of {model.n_layers + 1} layers on devices, {plan.n_threads} threads, "
             f"context of {plan.scoring.n_ctx:,} tokens, {plan.scoring.n_seq_max} sequences, "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from llamabench.cluster.crew import LostTaskError, Sent
 from llamabench.errors import EngineError, MissingPackageError
+from llamabench.extras import pip_command
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -38,7 +39,7 @@ def import_distributed() -> ModuleType:
         dask.config.update_defaults({"logging": dict.fromkeys(_LOGGERS, "critical")})
         import distributed
     except ImportError as exc:
-        raise MissingPackageError.for_package("distributed", "pip install 'llamabench[cluster]'") from exc
+        raise MissingPackageError.for_package("distributed", pip_command("cluster")) from exc
     module: ModuleType = distributed
     return module
 

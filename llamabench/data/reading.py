@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from llamabench.errors import DataError
+from llamabench.extras import pip_command
 from llamabench.records import Json
 
 
@@ -261,8 +262,8 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         import pyarrow.parquet as parquet
     except ImportError as exc:
         raise DataError(
-            f"{path} is a Parquet file, which needs pyarrow: pip install 'llamabench[parquet]'. "
-            "Or save it as JSON Lines."
+            f"{path} is a Parquet file, which needs pyarrow. Save it as JSON Lines, or install pyarrow: "
+            f"{pip_command('parquet')}"
         ) from exc
     number = 0
     try:

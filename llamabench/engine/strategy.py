@@ -85,7 +85,10 @@ def check_strategy(name: StrategyName, context: Context) -> StrategyCheck:
     difference = max(_rms(scores - alone) for scores in found)
     is_exact = difference <= max(_NOISE_FACTOR * noise, _LEAST_LIMIT)  # never true of NaN
     words = "gives what one sequence alone gives" if is_exact else "gives other numbers than one sequence alone"
-    reason = f"Scoring {name} {words}: {difference:.1g} apart in a probe, llama.cpp's own noise is {noise:.1g}."
+    reason = (
+        f"Scoring {name} {words}, as far as a probe of {len(sequences)} short sequences shows: {difference:.1g} apart, "
+        f"llama.cpp's own noise is {noise:.1g}."
+    )
     return StrategyCheck(name, difference, noise, is_exact=is_exact, reason=reason)
 
 

@@ -10,13 +10,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from llamabench.data.cache import data_folder, list_installed
 from llamabench.errors import DataError
-
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
+from llamabench.extras import read_extras, read_requirements
 
 _BINDING = "llama-cpp-python"
 _TOOLS = {
@@ -84,9 +81,8 @@ def read_installation(runs: Path, root: Path = Path("/")) -> Installation:
         runs: The folder of runs.
         root: Where compilers are looked for that are not on the search path.
     """
-    requirements = list(_requirements())
     binding = _version(_BINDING)
-    tested = next((entry for entry in requirements if entry.name == _BINDING), None)
+    tested = next((entry for entry in read_requirements() if entry.name == _BINDING), None)
     try:
         n_data_sets, data_failure = len(list_installed()), None
     except DataError as exc:
@@ -100,7 +96,7 @@ def read_installation(runs: Path, root: Path = Path("/")) -> Installation:
         data=read_folder(data_folder()),
         runs=read_folder(runs),
         tools=dict(_find_tools(root)),
-        extras=_read_extras(requirements),
+        extras=_find_lacking(),
         n_data_sets=n_data_sets,
         data_failure=data_failure,
     )
@@ -119,29 +115,11 @@ def read_folder(path: Path) -> Folder:
     return Folder(str(path.absolute()), is_writable, free_bytes)
 
 
-def _requirements() -> Iterator[Requirement]:
-    """What this llamabench asks for, as its own metadata have it; nothing where it is not installed."""
-    from packaging.requirements import Requirement
-
-    try:
-        lines = importlib.metadata.requires("llamabench") or []
-    except importlib.metadata.PackageNotFoundError:
-        lines = []
-    yield from map(Requirement, lines)
-
-
-def _read_extras(requirements: list[Requirement]) -> dict[str, tuple[str, ...]]:
-    """Each extra but that of developers, and those of its packages that are not installed."""
-    optional = [entry for entry in requirements if entry.marker and not entry.marker.evaluate({"extra": ""})]
-    names = importlib.metadata.metadata("llamabench").get_all("Provides-Extra") or [] if optional else []
+def _find_lacking() -> dict[str, tuple[str, ...]]:
+    """Each extra, and those of its packages that are not installed."""
     return {
-        name: tuple(
-            f"{entry.name}{entry.specifier}"
-            for entry in optional
-            if entry.marker is not None and entry.marker.evaluate({"extra": name}) and _version(entry.name) is None
-        )
-        for name in names
-        if name != "dev"
+        name: tuple(f"{entry.name}{entry.specifier}" for entry in asked if _version(entry.name) is None)
+        for name, asked in read_extras().items()
     }
 
 

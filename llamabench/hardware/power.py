@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from llamabench.extras import pip_command
 from llamabench.hardware.cgroup import read_number
 
 _ROOT = Path("/")
@@ -232,7 +233,7 @@ class EnergyMeter:
             nvml = importlib.import_module("pynvml")
         except ImportError:
             if (root / _NVIDIA_DRIVER).is_file():
-                self.notes.append("No energy counter of NVIDIA cards without a package: pip install nvidia-ml-py")
+                self.notes.append(f"No energy counter of NVIDIA cards without a package: {pip_command('nvml')}")
             else:
                 self.notes.append("No energy counter of the devices: only NVIDIA's are known.")
             return

@@ -162,6 +162,7 @@ class RedTeamResults:
         llamabench: Version that made it.
         model: Name of the model.
         quant: Its quantization.
+        model_file: What its file is called.
         model_sha256: Digest of its file, or the run's fingerprint of it.
         machine: The machine in a line.
         behaviours: Edition of the behaviours.
@@ -180,6 +181,7 @@ class RedTeamResults:
     llamabench: str
     model: str
     quant: str
+    model_file: str
     model_sha256: str
     machine: str
     behaviours: str

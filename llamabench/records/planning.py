@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from llamabench.records.machine import Backend, Card, Processor
@@ -128,6 +129,11 @@ class ModelFacts:
     n_experts_used: int = 0
     expert_bytes: tuple[int, ...] = ()
     n_swa: int = 0
+
+    @property
+    def file_name(self) -> str:
+        """What its file is called, or the first part of a split one; programs that keep models call it by a digest."""
+        return PurePath(self.path).name
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ def _describe(results: RedTeamResults) -> dict[str, Json]:
         "llamabench": results.llamabench,
         "model": results.model,
         "quant": results.quant,
+        "model_file": results.model_file,
         "model_sha256": results.model_sha256,
         "machine": results.machine,
         "behaviours": results.behaviours,

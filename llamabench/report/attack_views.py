@@ -85,6 +85,7 @@ class AttacksView:
         llamabench: Version that made it.
         model: Name of the model.
         quant: Its quantization.
+        file: What its file is called.
         machine: The machine.
         started: When it began.
         n_attacks: Harmful requests and harmless twins, as text.
@@ -120,6 +121,7 @@ class AttacksView:
     llamabench: str
     model: str
     quant: str
+    file: str
     machine: str
     started: str
     n_attacks: str
@@ -166,6 +168,7 @@ def build_attacks_view(results: RedTeamResults, options: ReportOptions) -> Attac
         llamabench=results.llamabench,
         model=results.model,
         quant=results.quant,
+        file=results.model_file,
         machine=results.machine,
         started=format_time(results.created),
         n_attacks=_count_attacks(len(harmful), len(benign)),

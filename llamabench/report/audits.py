@@ -5,6 +5,11 @@ from __future__ import annotations
 from llamabench.records import Audit
 from llamabench.report.format import format_things, show_hidden
 
+_WHAT_IS_USUAL = (
+    " Small differences are usual: last digits depend on what shares a batch, and the rounding of quantized "
+    "activations makes more of them. Answers that change are what counts."
+)
+
 
 def describe_audit(audit: Audit) -> str:
     """Say how far the scores of a suite are from exact ones."""
@@ -23,4 +28,4 @@ def describe_audit(audit: Audit) -> str:
         words.append(f"{format_things(audit.n_changed, 'answer', 'answers')} changed ({named}{more})")
     else:
         words.append("no answer changed")
-    return "; ".join(words) + "."
+    return "; ".join(words) + "." + (_WHAT_IS_USUAL if audit.largest_difference else "")

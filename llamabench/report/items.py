@@ -13,6 +13,7 @@ from itertools import zip_longest
 
 from llamabench.records import Exchange, Facts, ItemRow, Json, OutcomeKind
 from llamabench.report.format import NBSP, format_count, format_logprob, format_score, shorten
+from llamabench.report.value_words import describe_values
 
 N_ITEMS = 300
 """Most items of one suite in a page."""
@@ -214,7 +215,7 @@ def _view_item(row: ItemRow, opening: str) -> ItemView:
         _view_exchange(exchange, opening, values=row.values, first=first)
         for exchange, first in zip(row.exchanges, starts, strict=False)
     )
-    values = tuple(Pair(name, f"{value:.4g}") for name, value in row.values.items() if "#" not in name)
+    values = tuple(Pair(name, value) for name, value in describe_values(row))
     preview = exchanges[0].prompt[-600:] if exchanges else row.error or ""
     return ItemView(
         row.id,

@@ -55,7 +55,7 @@ def _blocks(outlook: Outlook) -> Iterator[RenderableType]:
 
     model = outlook.model
     size = f"{format_parameters(model.n_params)} weights, {format_bytes(model.size_bytes)}"
-    yield Text.assemble((show_hidden(model.name), "bold"), f" {model.quant}, {size}")
+    yield Text.assemble((show_hidden(model.name), "bold"), f" {model.quant}, {show_hidden(model.file_name)}, {size}")
     yield Text(_say_verdict(outlook), style=STYLES[outlook.verdict])
     yield Text()
     if outlook.plan is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -73,11 +74,12 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """A row of the leaderboard, and what the model's own page shows."""
+    """A row of the leaderboard, and what the model's own page shows; `mark` tells it from others of its name."""
 
     page: str
     name: str
     quant: str
+    mark: str | None
     size: str
     size_bytes: int
     weights: str
@@ -130,7 +132,10 @@ def build_site(
     entries = _gather(runs)
     columns = _list_columns(runs, suites)
     found = [_find_scores(entry) for entry in entries]
-    models = [_model(entry, scores, columns) for entry, scores in zip(entries, found, strict=True)]
+    models = [
+        _model(entry, scores, columns, mark=mark)
+        for entry, scores, mark in zip(entries, found, _find_marks(entries), strict=True)
+    ]
     return SiteView(
         n_runs=format_count(len(runs)),
         columns=tuple(_column(column, runs, suites=suites, ways=ways) for column in columns),
@@ -148,6 +153,19 @@ def _gather(runs: Sequence[SiteRun]) -> list[_Entry]:
         of_model.setdefault((one.run.info.model.fingerprint, one.run.info.model.quant), []).append(one)
     entries = [_Entry(found[-1].run.info.model, tuple(found)) for found in of_model.values()]
     return sorted(entries, key=lambda entry: (entry.model.name.lower(), -entry.model.size_bytes))
+
+
+def _find_marks(entries: Sequence[_Entry]) -> Iterator[str | None]:
+    """What tells each model from others of its name and quantization: its file, or its digest; None where none is."""
+    names = Counter((entry.model.name, entry.model.quant) for entry in entries)
+    files = Counter((entry.model.name, entry.model.quant, entry.model.file_name) for entry in entries)
+    for model in (entry.model for entry in entries):
+        if names[model.name, model.quant] == 1:
+            yield None
+        elif files[model.name, model.quant, model.file_name] == 1:
+            yield model.file_name
+        else:
+            yield f"{model.file_name}, {model.fingerprint[:8]}"
 
 
 def _list_columns(runs: Sequence[SiteRun], suites: Mapping[str, SuiteText]) -> list[_Column]:
@@ -209,12 +227,15 @@ def _column(
 # --- rows ---------------------------------------------------------------------------------------
 
 
-def _model(entry: _Entry, scores: Mapping[_Column, tuple[Metric, str]], columns: Sequence[_Column]) -> ModelView:
+def _model(
+    entry: _Entry, scores: Mapping[_Column, tuple[Metric, str]], columns: Sequence[_Column], *, mark: str | None
+) -> ModelView:
     model, rate = entry.model, _read_speed(entry)
     return ModelView(
         page=_name_page(model),
         name=model.name,
         quant=model.quant,
+        mark=mark,
         size=format_bytes(model.size_bytes),
         size_bytes=model.size_bytes,
         weights=format_parameters(model.n_params),
@@ -295,7 +316,7 @@ def _draw(
             (speed, [one.tokens_per_s for one, _ in with_score]),
         ):
             spots = [
-                Spot(f"{model.name} {model.quant}", amount, metric.value or 0.0)
+                Spot(" ".join(filter(None, (model.name, model.quant, model.mark))), amount, metric.value or 0.0)
                 for (model, metric), amount in zip(with_score, amounts, strict=True)
                 if amount > 0
             ]

@@ -138,6 +138,7 @@ class ScoreView:
     llamabench: str
     model: str
     quant: str
+    file: str
     model_size: str
     machine: str
     started: str
@@ -173,6 +174,7 @@ def build_score_view(run: RunReader, suites: Mapping[str, SuiteText]) -> ScoreVi
         llamabench=info.llamabench,
         model=info.model.name,
         quant=info.model.quant,
+        file=info.model.file_name,
         model_size=name_size(info.model),
         machine=info.machine.cpu,
         started=format_time(info.created),

@@ -72,6 +72,7 @@ def collect_results(run: Run) -> RedTeamResults:
         llamabench=info.llamabench,
         model=info.model.name,
         quant=info.model.quant,
+        model_file=info.model.file_name,
         model_sha256=info.model.fingerprint,
         machine=", ".join([info.machine.cpu, *(device.description for device in info.machine.devices)]),
         behaviours=choice.edition,

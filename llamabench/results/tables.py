@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from llamabench.errors import LlamabenchError
+from llamabench.errors import MissingPackageError
+from llamabench.extras import pip_command
 from llamabench.records import ItemRow
 from llamabench.results.export import list_scores
 from llamabench.results.store import Run
@@ -78,14 +79,14 @@ def write_parquet(run: Run, folder: Path) -> list[Path]:
     """Writes `scores.parquet` and `items.parquet`, values of items as a map from name to number; the files.
 
     Raises:
-        LlamabenchError: pyarrow is not installed.
+        MissingPackageError: pyarrow is not installed.
         OSError: A file cannot be written.
     """
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as exc:
-        raise LlamabenchError("Parquet needs pyarrow: pip install 'llamabench[parquet]'") from exc
+        raise MissingPackageError.for_package("pyarrow", pip_command("parquet")) from exc
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "scores.parquet", folder / "items.parquet"]
     fields = [pa.field(name, _SCORE_TYPES.get(name, "string")) for name in (list_scores(run) or [{}])[0]]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from llamabench.errors import DataError, MissingPackageError
+from llamabench.extras import pip_command
 
 _MOST_AT_ONCE = 32
 
@@ -47,7 +48,7 @@ class DetoxifyScorer:
         try:
             from detoxify import Detoxify
         except ImportError as exc:
-            raise MissingPackageError.for_package("detoxify", "pip install llamabench[detoxify]") from exc
+            raise MissingPackageError.for_package("detoxify", pip_command("detoxify")) from exc
         self._model: _Detoxify = Detoxify(checkpoint=str(checkpoint), huggingface_config_path=str(config))
 
     def score(self, texts: Sequence[str]) -> list[dict[str, float]]:

@@ -64,12 +64,25 @@ def test_flipped_items_are_those_on_the_other_side(llamabench: Command, run: str
     assert [one["id"] for one in found] == [f"q-{n}" for n in wanted]
 
 
+def test_flipped_items_have_both_answers(llamabench: Command, run: str) -> None:
+    store_run(Path("other"), question_rows(20, lambda n: n < 10)).close()
+    options = ("items", "other", "--flipped-against", run, "--limit", "1")
+    (found,) = documents(llamabench(*options, "--json"))
+    assert (found["id"], found["score"]["mc1"], found["other"]["score"]["mc1"]) == ("q-1", 1.0, 0.0)
+    shown = llamabench(*options).out
+    assert shown.count("Q: 1?") == 1
+    mine, theirs = shown.index("  in other: scored\n"), shown.index("  in run: scored\n")
+    assert mine < shown.index("  → ✓  1     −1.00  right 1\n") < theirs < shown.index("  →    2     −1.00  wrong 1\n")
+
+
 def test_the_terminal_shows_prompts_answers_and_numbers(llamabench: Command, run: str) -> None:
     done = llamabench("items", run, "--limit", "4")
     assert "truthfulqa_mc q-0  Group 0  scored" in done.out
     assert "  Q: 0?\n  A:\n" in done.out
-    assert "−1.00   right 0" in done.out
-    assert "mc1 1, mc2 0.73" in done.out
+    assert "  → ✓  1     −1.00  right 0\n" in done.out
+    assert "       2     −2.00  wrong 0\n" in done.out
+    assert "mc1: 1 · mc2: 0.73" in done.out
+    assert "→ the likeliest answer, ✓ a right one; before each, its log-probability.\n" in done.out
     assert "The model gave no number." in done.out
     assert done.out.endswith("4 items\n")
 

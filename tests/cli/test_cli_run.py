@@ -29,6 +29,13 @@ def test_results_go_to_stdout_and_progress_to_stderr(run: Command) -> None:
     assert "It is made up." in done.err
 
 
+def test_the_first_line_and_the_page_name_the_file(run: Command, demo_model: Path) -> None:
+    done = run()
+    assert done.err.startswith(f"{demo_model.name}: ")
+    (page,) = Path("llamabench-runs").glob("*/score.html")
+    assert f'<li class="text mono">{demo_model.name}</li>' in page.read_text(encoding="utf-8")
+
+
 def test_the_table_fits_into_80_columns(llamabench: Command, demo_model: Path, engine_script: Any) -> None:
     done = llamabench("run", str(demo_model), "--limit", "12", "--quiet")
     table = done.out.partition("Report:")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from llamabench.cluster import finding
 from llamabench.cluster.connecting import DaskLink, check_address, find_differences, import_distributed
 from llamabench.cluster.finding import find_file
 from llamabench.errors import EngineError, MissingPackageError, ModelFileError
+from llamabench.extras import pip_command
 from llamabench.hardware.gguf import read_model
 from llamabench.records import ModelFacts
 
@@ -33,7 +35,7 @@ def test_what_is_no_address_of_a_scheduler_is_refused(address: str) -> None:
 
 def test_without_dask_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'llamabench\[cluster\]'"):
+    with pytest.raises(MissingPackageError, match=re.escape(pip_command("cluster"))):
         import_distributed()
 
 

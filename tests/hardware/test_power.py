@@ -199,7 +199,7 @@ class TestNvml:
             (tmp_path / "proc/driver/nvidia").mkdir(parents=True)
             (tmp_path / "proc/driver/nvidia/version").write_text("NVRM version")
         meter = self.open(tmp_path, None, monkeypatch)
-        assert ("pip install nvidia-ml-py" in meter.notes[0]) == has_driver
+        assert ("-m pip install 'nvidia-ml-py>=12'" in meter.notes[0]) == has_driver
 
 
 class TestPowermetrics:

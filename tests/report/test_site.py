@@ -130,3 +130,29 @@ def test_one_size_stands_in_the_middle() -> None:
     spots = [Spot("a", 5, 0.5), Spot("b", 5, 0.6)]
     picture = draw_scatter("t", spots, SHARE_AXIS, better="higher", cost=Cost("size", True, str))
     assert {point.x for point in picture.points} == {50.0}
+
+
+def test_models_of_one_name_are_told_apart(run: Any, suites: Any) -> None:
+    def marks(*others: Any) -> list[str | None]:
+        view = build_site([SiteRun(one, f"{n}") for n, one in enumerate([run, *others])], suites, WAYS)
+        return [model.mark for model in view.models]
+
+    name, quant = run.info.model.name, run.info.model.quant
+    assert marks(other(run)) == [None, None]
+    assert marks(other(run, name=name, quant="Q2_K")) == [None, None]
+    tuned = other(run, name=name, quant=quant, path="elsewhere/tuned.gguf")
+    assert marks(tuned) == [run.info.model.file_name, "tuned.gguf"]
+    twin = other(run, name=name, quant=quant, path=f"elsewhere/{run.info.model.file_name}")
+    assert marks(twin) == [
+        f"{run.info.model.file_name}, {run.info.model.fingerprint[:8]}",
+        f"{run.info.model.file_name}, beef0000",
+    ]
+
+
+def test_the_mark_stands_in_row_page_and_picture(run: Any, suites: Any, tmp_path: Path) -> None:
+    tuned = other(run, name=run.info.model.name, quant=run.info.model.quant, path="elsewhere/tuned.gguf")
+    view = build_site([SiteRun(run, "a.html"), SiteRun(tuned, "b.html")], suites, WAYS)
+    write_site(view, tmp_path)
+    assert "tuned.gguf" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert any("tuned.gguf" in (tmp_path / model.page).read_text(encoding="utf-8") for model in view.models)
+    assert any("tuned.gguf" in point.label for picture in view.pictures for point in picture.points)

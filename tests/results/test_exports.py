@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from llamabench.errors import LlamabenchError
+from llamabench.errors import LlamabenchError, MissingPackageError
 from llamabench.records import ItemRow, Metric, RunInfo, Score
 from llamabench.results.junit import Demand, find_unmet, read_demand, write_junit
 from llamabench.results.lm_eval import write_lm_eval
@@ -78,7 +78,7 @@ def test_parquet_holds_the_same(run: Run, tmp_path: Path) -> None:
 
 def test_parquet_says_what_it_needs(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(LlamabenchError, match=r"pip install 'llamabench\[parquet\]'"):
+    with pytest.raises(MissingPackageError, match=r"-m pip install 'pyarrow>=15'$"):
         write_parquet(run, tmp_path / "parquet")
 
 

@@ -34,7 +34,7 @@ def install(monkeypatch: pytest.MonkeyPatch, module: ModuleType | None) -> None:
 
 def test_without_the_package_its_command_is_named(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, None)
-    with pytest.raises(MissingPackageError, match=r"pip install llamabench\[detoxify\]"):
+    with pytest.raises(MissingPackageError, match=r"-m pip install 'detoxify>=0\.5\.2'$"):
         DetoxifyScorer(*files)
 
 
