@@ -6,6 +6,7 @@ the publishers' digests where those are known, and nothing is installed that fai
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,11 @@ from llamabench.data.installed import Installed, data_folder
 from llamabench.data.installing import import_source
 from llamabench.data.sources import Edition, Home, Source, SourceFile, find_editions, find_published
 from llamabench.errors import DataError
+
+_HUB_LOGGER = "huggingface_hub.utils._http"
+_RETRY_WORDS = ("thrown while requesting", "Retrying in ")
+"""What huggingface_hub says of each try that fails; the last one is told as an error, and waits for a limit are not
+among them."""
 
 _TIMEOUT_S = 30
 _CHUNK_BYTES = 1 << 18
@@ -130,6 +136,7 @@ def _install_snapshot(
 def _download_part(home: Home, part: SourceFile, *, is_forced: bool) -> Path | None:
     """Returns the folder of the snapshot that a file was put in, None where the Hub does not have it."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    logging.getLogger(_HUB_LOGGER).addFilter(_is_no_retry)
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -154,6 +161,10 @@ def _download_part(home: Home, part: SourceFile, *, is_forced: bool) -> Path | N
     if part.is_required:
         raise _NotReachedError(f"it has no {part.path}.")
     return None
+
+
+def _is_no_retry(record: logging.LogRecord) -> bool:
+    return not any(words in record.getMessage() for words in _RETRY_WORDS)
 
 
 def _list_candidates(home: Home, part: SourceFile, endpoint: str | None) -> Iterator[str]:

@@ -42,6 +42,13 @@ def say_reasons(
         yield f"Scores {contexts.scoring.n_seq_max} sequences at a time, because {cause}."
     if overrides.kv_type not in (None, "f16"):
         yield f"The KV cache is {overrides.kv_type}, as asked for: scores differ from those with f16."
+    n_cores = machine.n_performance_cores
+    if overrides.n_threads and overrides.n_threads > n_cores:
+        cores = "1 core" if n_cores == 1 else f"{n_cores} cores"
+        yield (
+            f"{overrides.n_threads} threads were asked for, and {cores} can be used here: more threads than cores are "
+            "slower, because they wait for each other."
+        )
     if any(layout.flash_attention is False for layout in placed.layouts) and overrides.flash_attention != "off":
         yield "llama.cpp goes without flash attention here, which takes more memory; the plan counts it."
 

@@ -26,7 +26,7 @@ from llamabench.records import (
     SuiteChoice,
 )
 from llamabench.results import codec
-from llamabench.results.store import Run
+from llamabench.results.store import Run, holds_run
 
 SUITE = "redteam"
 """Name of the suite whose rows these are."""
@@ -39,6 +39,8 @@ VERSION = 1
 """Raised when a reader of the one before would misread it."""
 
 _JUDGED = "judged_harmful"
+_MOST_SPACE = 64
+"""Bytes of white space that other programs may have put before the document."""
 
 
 # --- from a run ---------------------------------------------------------------------------------
@@ -153,16 +155,14 @@ def read_results(path: Path) -> RedTeamResults:
 
     Raises:
         DataError: It is missing, is no such document, is of a newer version, or is damaged.
+        StoreError: The folder's run cannot be read.
     """
-    path = path / FILE_NAME if path.is_dir() else path
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise DataError(f"{path} cannot be read: {exc.strerror}. Name a {FILE_NAME}, or a run's folder.") from exc
-    except ValueError as exc:
-        raise DataError(f"{path} is no JSON, or cut short: {exc}. Write it again: llamabench report RUN") from exc
+    if path.is_dir():
+        _refuse_run_without_results(path)
+        path = path / FILE_NAME
+    document = _read_document(path)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise DataError(f"{path} holds no results of attacks: `llamabench redteam` writes such files.")
+        raise _refusal(path)
     version = document.get("version")
     if version != VERSION:
         raise DataError(f"{path} is of version {version!r}, this llamabench reads version {VERSION}. Update it.")
@@ -173,6 +173,34 @@ def read_results(path: Path) -> RedTeamResults:
     for fault in _find_faults(results):
         raise DataError(f"{path} is damaged: {fault}. Write it again: llamabench report RUN")
     return results
+
+
+def _refuse_run_without_results(folder: Path) -> None:
+    if (folder / FILE_NAME).exists() or not holds_run(folder):
+        return
+    with Run(folder) as run:
+        has_attacks = find_choice(run) is not None
+    if has_attacks:
+        raise DataError(f"{folder} has no {FILE_NAME} yet. To write it: llamabench report {folder}")
+    raise DataError(f"The run in {folder} holds no attacks. To make some: llamabench redteam MODEL")
+
+
+def _read_document(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            if not file.peek(_MOST_SPACE)[:_MOST_SPACE].lstrip().startswith(b"{"):
+                raise _refusal(path)  # perhaps a model: gigabytes that need not be read
+            return json.loads(file.read().decode("utf-8"))
+    except OSError as exc:
+        raise DataError(f"{path} cannot be read: {exc.strerror}. Name a {FILE_NAME}, or a run's folder.") from exc
+    except UnicodeDecodeError as exc:
+        raise _refusal(path) from exc
+    except ValueError as exc:
+        raise DataError(f"{path} is no JSON, or cut short: {exc}. Write it again: llamabench report RUN") from exc
+
+
+def _refusal(path: Path) -> DataError:
+    return DataError(f"{path} holds no results of attacks: `llamabench redteam MODEL` writes such files.")
 
 
 def _find_faults(results: RedTeamResults) -> Iterator[str]:

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from red_team import answers_of, make_results
+from stored_runs import INFO, store_run
 
-from llamabench.results.red_team import FILE_NAME, write_results
+from llamabench.records import SuiteChoice
+from llamabench.results.red_team import FILE_NAME, SUITE, write_results
+from llamabench.results.store import Run
 
 Command = Callable[..., Any]
 
@@ -93,10 +96,33 @@ def test_nothing_that_was_said_is_in_a_redacted_report(llamabench: Command, resu
     assert not [text for text in said if text in written.replace("&#39;", "'")]
 
 
+def test_a_run_without_attacks_is_told_how_to_make_some(llamabench: Command) -> None:
+    store_run(Path("a-plain-run"), []).close()
+    done = llamabench("attacks", "a-plain-run")
+    assert (done.code, done.err) == (
+        1,
+        "Error: The run in a-plain-run holds no attacks. To make some: llamabench redteam MODEL\n",
+    )
+
+
+def test_a_run_whose_attacks_are_not_written_yet_is_told_how_to(llamabench: Command) -> None:
+    attacks = SuiteChoice(SUITE, 1, "builtin", 9, 9, "0" * 64)
+    Run.create(Path("a-run"), replace(INFO, suites=(attacks,))).close()
+    done = llamabench("attacks", "a-run")
+    assert "Error: a-run has no red_team_results.json yet. To write it: llamabench report a-run" in done.err
+
+
 def test_what_cannot_be_reported_is_said(llamabench: Command, results: Path, tmp_path: Path) -> None:
     missing = llamabench("attacks", "nowhere.json")
     assert missing.code == 1
     assert "nowhere.json cannot be read" in missing.err
+    for name, content in (("model.gguf", b"GGUF\x03\x00\xff\xfe"), ("damaged.json", b'{"\xff'), ("empty.json", b"")):
+        Path(name).write_bytes(content)
+        other = llamabench("attacks", name)
+        assert (other.code, other.err) == (
+            1,
+            f"Error: {name} holds no results of attacks: `llamabench redteam MODEL` writes such files.\n",
+        )
     no_place = llamabench("attacks", str(results), "--output", str(tmp_path / "no" / "page.html"))
     assert no_place.code == 1
     assert "Name another place with --output" in no_place.err

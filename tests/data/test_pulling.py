@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -130,6 +132,22 @@ def test_what_the_hub_sends_is_checked(hub: Hub) -> None:
     assert list_installed() == ()
     hub.spoil = False
     assert pull("pku-saferlhf").editions[0].n_items == 10, "a spoilt file must not stay in the cache"
+
+
+def test_a_hub_that_does_not_answer_is_told_of_once(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", naps.append)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("HF_ENDPOINT", nobody)
+    with pytest.raises(DataError, match="could not be pulled"):
+        pull("pku-saferlhf")
+    assert naps, "the library tries again by itself"
+    assert caplog.messages == []
+    logging.getLogger("huggingface_hub.utils._http").warning("Rate limited. Waiting 9.0s before retry [Retry 1/5].")
+    assert caplog.messages == ["Rate limited. Waiting 9.0s before retry [Retry 1/5]."]
 
 
 def test_a_hub_without_the_files_says_what_was_looked_for(hub: Hub) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from recorded import load_machine, make_model
 
@@ -17,6 +19,19 @@ def test_layers_on_devices_need_a_device(n_gpu_layers: int) -> None:
     assert str(caught.value) == (
         "There is no device to put layers on. Leave --gpu-layers out, or say 0; `llamabench doctor` tells why."
     )
+
+
+def test_more_threads_than_cores_are_warned_of() -> None:
+    machine = replace(load_machine("no_gpu"), n_performance_cores=2)
+    asked = plan_run(make_model(), machine, Demand(700), overrides=Overrides(n_threads=400))
+    assert asked.n_threads == 400
+    assert (
+        "400 threads were asked for, and 2 cores can be used here: more threads than cores are slower, because they "
+        "wait for each other."
+    ) in asked.reasons
+    for n_threads in (None, 2):
+        plan = plan_run(make_model(), machine, Demand(700), overrides=Overrides(n_threads=n_threads))
+        assert not any("threads were asked for" in reason for reason in plan.reasons)
 
 
 def test_no_layers_on_devices_need_none() -> None:
