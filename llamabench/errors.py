@@ -7,6 +7,19 @@ from collections.abc import Iterable
 from typing import Literal, Self
 
 
+def name_cause(error: Exception) -> str:
+    r"""What went wrong below, in words: without the system's number, or Python's names of codecs.
+
+    >>> name_cause(FileNotFoundError(2, "No such file or directory", "prompt.txt"))
+    'No such file or directory'
+    >>> name_cause(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"))
+    'it is no UTF-8 text, at byte 0'
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no {error.encoding.upper()} text, at byte {error.start:,}"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 class LlamabenchError(Exception):
     """Something a person can understand and act on: what failed, what was found, what to do."""
 

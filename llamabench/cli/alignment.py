@@ -65,22 +65,17 @@ def _document(found: TestFile) -> dict[str, object]:
 
 
 def _show(found: Sequence[TestFile]) -> None:
-    from rich import box
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
     console = open_console()
     for one in found:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        table.add_column("line", justify="right")
-        for name in ("id", "category", "kind", "expected"):
-            table.add_column(name, overflow="fold")
         for test in one.tests:
-            line = "" if test.line is None else str(test.line)
-            cells = (line, test.test.id, test.test.category, str(test.fields["kind"]), test.test.expected)
-            table.add_row(*map(Text, cells))
-        if one.tests:
-            console.print(table)
+            line = "" if test.line is None else f"line {test.line}: "
+            # an id is for copying: it stands whole on a line
+            head = Text.assemble(line, (test.test.id, "bold"))
+            console.print(head.append(f"  {test.test.category}, {test.fields['kind']}", style="dim"), soft_wrap=True)
+            console.print(Padding(Text(test.test.expected), (0, 0, 0, 4), expand=False))
         for fault in one.faults:
             say(f"{one.path}, {fault}", err=True)
         n_tests, n_faults = len(one.tests), len(one.faults)

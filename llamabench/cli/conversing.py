@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from llamabench.errors import LlamabenchError
+from llamabench.errors import LlamabenchError, name_cause
 
 chat_option = click.option(
     "--chat/--no-chat", default=None, help="Put conversations through the chat template. [if there is one]"
@@ -47,4 +47,4 @@ def _read(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as exc:
-        raise LlamabenchError(f"The {what} {path} cannot be read: {exc}.") from exc
+        raise LlamabenchError(f"The {what} {path} cannot be read: {name_cause(exc)}.") from exc

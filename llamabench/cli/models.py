@@ -13,12 +13,19 @@ from llamabench.cli.screen import open_console, say
 from llamabench.errors import ModelFileError, UnknownNameError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.text import Text
 
     from llamabench.records import Machine, ModelFacts
     from llamabench.records.outlook import Verdict
 
-ROLES = ("subject", "judge", "guard", "attacker", "reference")
+_USES = {
+    "subject": "being tested",
+    "judge": "judging answers (--judge)",
+    "guard": "judging harm (--judge)",
+    "attacker": "writing attacks (--attacker)",
+    "reference": "being compared with (--reference)",
+}
+ROLES = tuple(_USES)
 
 
 class _Listed(NamedTuple):
@@ -59,7 +66,7 @@ def command(*, role: str | None, only_fitting: bool, as_json: bool) -> int:
         say(json.dumps(list(map(_document, models)), indent=2))
         return 0
 
-    open_console().print(_table(models))
+    _show(models)
     return 0
 
 
@@ -108,31 +115,41 @@ def _document(listed: _Listed) -> dict[str, object]:
     }
 
 
-def _table(models: list[_Listed]) -> Table:
-    from rich import box
-    from rich.table import Table
+def _describe(listed: _Listed) -> Iterator[tuple[Text, bool]]:
+    """The lines about a model, and whether each is for copying, so that it must not be broken."""
     from rich.text import Text
 
-    from llamabench.report.format import format_bytes, show_hidden
+    from llamabench.report.format import format_bytes
     from llamabench.report.plan_picture import STYLES, WHERE
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    # names and paths are for copying: never cut
-    table.add_column("model", overflow="fold")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("quant", no_wrap=True)
-    table.add_column("here")
-    table.add_column("about it", overflow="fold")
+    where = Text("not on disk" if listed.problem else "", style="red")
+    if listed.verdict is not None:
+        where = Text(WHERE[listed.verdict], style=STYLES[listed.verdict].removeprefix("bold "))
+    elif listed.path is not None and listed.path.exists():
+        where = Text("cannot be read", style="red")
+    model = listed.model
+    facts = [format_bytes(model.size_bytes), model.quant] if model else []
+    yield Text("  ").join([Text(listed.name, style="bold"), *map(Text, facts), where]), True
+    origin = [f"made of {listed.base}" if listed.base else "", f"licence {listed.licence}" if listed.licence else ""]
+    uses = ", ".join(_USES[role] for role in listed.roles)
+    for fact in (listed.description, ", ".join(filter(None, origin)), f"Good for: {uses}" if uses else ""):
+        if fact:
+            yield Text(fact), False
+    if listed.path or listed.problem:
+        yield Text(str(listed.path or listed.problem)), True
+
+
+def _show(models: list[_Listed]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = open_console()
     for listed in models:
-        facts = [listed.description, f"made of {listed.base}" if listed.base else "", listed.licence or ""]
-        facts += [", ".join(listed.roles), str(listed.path or listed.problem or "made on the spot")]
-        about = "\n".join(show_hidden(fact) for fact in facts if fact)
-        where = Text("not on disk" if listed.problem else "", style="red")
-        if listed.verdict is not None:
-            where = Text(WHERE[listed.verdict], style=STYLES[listed.verdict].removeprefix("bold "))
-        elif listed.path is not None and listed.path.exists():
-            where = Text("cannot be read", style="red")
-        model = listed.model
-        size, quant = (format_bytes(model.size_bytes), model.quant) if model else ("", "")
-        table.add_row(Text(show_hidden(listed.name)), size, show_hidden(quant), where, Text(about))
-    return table
+        (head, _), *more = _describe(listed)
+        console.print(head, soft_wrap=True)
+        for line, is_copied in more:
+            if is_copied:
+                console.print(Text("    ").append_text(line), soft_wrap=True)
+            else:
+                console.print(Padding(line, (0, 0, 0, 4), expand=False))
+        console.print()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from llamabench.cluster.crew import LostTaskError, Sent
-from llamabench.errors import EngineError, MissingPackageError
+from llamabench.errors import EngineError, MissingPackageError, name_cause
 from llamabench.extras import pip_command
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def check_certificates(distributed: ModuleType, address: str, role: Literal["cli
     try:
         context = distributed.Security().get_connection_args(role).get("ssl_context")
     except OSError as exc:
-        raise EngineError(f"The certificates that are named {where} cannot be read: {exc}.") from exc
+        raise EngineError(f"The certificates that are named {where} cannot be read: {name_cause(exc)}.") from exc
     if context is None:
         raise EngineError(f"{address} asks for certificates, and none are named {where}.")
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from llamabench.data.formats import Kind
 from llamabench.data.sources import ITEM_KINDS, SOURCES, Edition, Source
-from llamabench.errors import DataError
+from llamabench.errors import DataError, name_cause
 
 MANIFEST = "manifest.json"
 """Name of the file that says what an edition's folder holds."""
@@ -159,7 +159,7 @@ def _read_manifest(edition: Edition) -> Installed | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise DataError(f"{path} cannot be read ({exc}). Import {edition.source} again.") from exc
+        raise DataError(f"{path} cannot be read ({name_cause(exc)}). Import {edition.source} again.") from exc
     return Installed(edition.source, edition.name, edition.title, folder, files, n_items, sha256, origin)
 
 

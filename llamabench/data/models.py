@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from llamabench.data.cache import data_folder
 from llamabench.data.demo_model import TRAINED_MODELS, ensure_demo_model, find_trained_model
 from llamabench.data.local_models import PREFIXES, find_local_model, is_local_name
-from llamabench.errors import DataError, ModelFileError, UnknownNameError
+from llamabench.errors import DataError, ModelFileError, UnknownNameError, name_cause
 
 _FILE = "models.toml"
 _BUILTIN = ("demo", *TRAINED_MODELS)
@@ -146,7 +146,7 @@ def _open_entry(model: NamedModel) -> FoundModel:
         try:
             template = model.chat_template.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as exc:
-            raise DataError(f"The chat template of {model.name} cannot be read: {exc}.") from exc
+            raise DataError(f"The chat template of {model.name} cannot be read: {name_cause(exc)}.") from exc
     path = locate_model(model) or _make_demo_model()
     name = model.name if model.kept_as is not None else None
     return FoundModel(
@@ -198,7 +198,7 @@ def _read(path: Path) -> Iterator[NamedModel]:
         with path.open("rb") as file:
             document = tomllib.load(file)
     except (OSError, ValueError) as exc:
-        raise DataError(f"{path} cannot be read: {exc}.") from exc
+        raise DataError(f"{path} cannot be read: {name_cause(exc)}.") from exc
     tables = document.pop("models", {})
     if document or not isinstance(tables, dict):
         found = ", ".join(document) or "models"

@@ -12,7 +12,7 @@ from pathlib import Path
 from llamabench.data.cache import BUILTIN, STARTER, DataFile, Dataset, find_dataset
 from llamabench.data.installed import digest_files, hash_file
 from llamabench.data.sources import find_source
-from llamabench.errors import DataError
+from llamabench.errors import DataError, name_cause
 
 ENTRY_POINTS = "llamabench.tests"
 """Entry point group of tests that are written in Python."""
@@ -74,7 +74,7 @@ def _describe_file(path: Path, number: int) -> tuple[DataFile, str]:
     try:
         digest = hash_file(path)
     except (OSError, ValueError) as exc:
-        raise DataError(f"{path} cannot be read: {getattr(exc, 'strerror', None) or exc}.") from exc
+        raise DataError(f"{path} cannot be read: {name_cause(exc)}.") from exc
     return DataFile(OWN, _label(path.name), f"{number}/{_label(path.name)}", "tests", path), digest
 
 

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from llamabench.errors import DataError
+from llamabench.errors import DataError, name_cause
 from llamabench.records import Json
 
 URL = "https://commentanalyzer.googleapis.com/v1alpha1/comments:analyze"
@@ -66,7 +66,7 @@ class PerspectiveClient:
                     raise DataError(f"Perspective refused a request with status {exc.code}: {words}") from None
                 self._next_s = time.monotonic() + self._find_wait(exc.headers.get("Retry-After"), n_tries)
             except (OSError, ValueError) as exc:
-                raise DataError(f"Perspective did not answer as documented: {exc}") from None
+                raise DataError(f"Perspective did not answer as documented: {name_cause(exc)}") from None
         raise AssertionError("the last try returns or raises")
 
     def _send(self, body: Json) -> Json:

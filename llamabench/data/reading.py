@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from llamabench.errors import DataError
+from llamabench.errors import DataError, name_cause
 from llamabench.extras import pip_command
 from llamabench.records import Json
 
@@ -169,7 +169,7 @@ def _table_rows(path: Path, lines: Iterator[str], columns: tuple[str, ...]) -> I
                 raise DataError(f"{place}: {len(cells)} fields, the header has {len(header)}.")
             yield Row(place, number, dict(zip(header, cells, strict=True)))
     except csv.Error as exc:
-        raise DataError(f"{path}, near line {reader.line_num}, cannot be read: {exc}.") from exc
+        raise DataError(f"{path}, near line {reader.line_num}, cannot be read: {name_cause(exc)}.") from exc
 
 
 def _need_columns(row: Row, columns: tuple[str, ...]) -> Row:
@@ -213,7 +213,7 @@ def _open(path: Path) -> Iterator[BinaryIO]:
             stream.seek(0)
             yield cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if is_gzip else stream
     except (OSError, EOFError, zlib.error) as exc:
-        raise DataError(f"{path} cannot be read: {getattr(exc, 'strerror', None) or exc}.") from exc
+        raise DataError(f"{path} cannot be read: {name_cause(exc)}.") from exc
 
 
 def _decode(data: bytes, place: str) -> str:
@@ -273,7 +273,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                     number += 1
                     yield Row(f"{path}, row {number}", number, fields)
     except (OSError, ValueError) as exc:
-        raise DataError(f"{path}, after row {number}, cannot be read: {exc}.") from exc
+        raise DataError(f"{path}, after row {number}, cannot be read: {name_cause(exc)}.") from exc
 
 
 def _shorten(value: Json) -> str:

@@ -15,7 +15,7 @@ from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamabench.errors import EngineError
+from llamabench.errors import EngineError, name_cause
 from llamabench.records import (
     Answers,
     BufferBytes,
@@ -113,7 +113,8 @@ def load() -> int:
         from llamabench.engine.llama import initialise
     except (ImportError, OSError, RuntimeError) as exc:
         raise EngineError(
-            f"llama-cpp-python cannot be loaded ({exc}). Reinstall it: pip install --force-reinstall llama-cpp-python"
+            f"llama-cpp-python cannot be loaded ({name_cause(exc)}). "
+            "Reinstall it: pip install --force-reinstall llama-cpp-python"
         ) from exc
     initialise(_abort_file, _count_decode)
     return os.getpid()

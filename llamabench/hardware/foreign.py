@@ -18,6 +18,7 @@ _MAGICS = (
     (b"7z\xbc\xaf", "it is a 7-Zip archive; unpack it first"),
     (b"\x89HDF", "it is an HDF5 file"),
 )
+_N_SHOWN = 12
 
 
 def describe_foreign(head: bytes) -> str:
@@ -34,4 +35,7 @@ def describe_foreign(head: bytes) -> str:
         return "it is JSON text"
     if not head.strip(b"\0"):
         return "it begins with zeros, so the download reserved its space but did not finish"
-    return f"it begins with {head[:4]!r}"
+    begin = head[:_N_SHOWN]
+    if begin.isascii() and begin.decode("ascii").isprintable():
+        return f'it begins with the text "{begin.decode("ascii")}"'
+    return f"it begins with the bytes {begin[:4].hex(' ')}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from llamabench.engine import worker
-from llamabench.errors import EngineError, LlamabenchError, ServerError
+from llamabench.errors import EngineError, LlamabenchError, ServerError, name_cause
 from llamabench.hardware.cards import mark_displays, read_cards
 from llamabench.hardware.memory import read_memory
 from llamabench.hardware.nvidia import NvidiaFacts, is_library_installed, merge_nvidia, read_nvidia
@@ -101,7 +101,7 @@ def ask_in_child(read: Callable[[], BackendFacts]) -> tuple[BackendFacts | None,
             "models run on the processor alone. Update the driver, or hide the card (CUDA_VISIBLE_DEVICES= )."
         )
     except (ImportError, OSError, RuntimeError, LlamabenchError) as exc:
-        return None, (f"llama-cpp-python does not load: {exc}.")
+        return None, f"llama-cpp-python does not load: {name_cause(exc)}."
 
 
 def _call_in_child(read: Callable[[], _T]) -> _T:

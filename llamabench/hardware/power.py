@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from llamabench.errors import name_cause
 from llamabench.extras import pip_command
 from llamabench.hardware.cgroup import read_number
 
@@ -199,7 +200,7 @@ class EnergyMeter:
             except (OSError, ValueError) as exc:
                 self._counters.remove(counter)
                 counter.close()
-                self.notes.append(f"The energy counter of {counter.name} stopped: {exc}.")
+                self.notes.append(f"The energy counter of {counter.name} stopped: {name_cause(exc)}.")
         return readings
 
     def close(self) -> None:
@@ -211,7 +212,7 @@ class EnergyMeter:
         try:
             self._counters.append(make())
         except (OSError, ValueError) as exc:
-            self.notes.append(f"No energy counter ({name}): {exc}.")
+            self.notes.append(f"No energy counter ({name}): {name_cause(exc)}.")
 
     def _add_rapl(self, root: Path) -> None:
         folders = list(_find_rapl(root))
@@ -226,7 +227,7 @@ class EnergyMeter:
                     f"/{(folder / 'energy_uj').relative_to(root)}"
                 )
             except (OSError, ValueError) as exc:
-                self.notes.append(f"The energy counter of {name} cannot be read: {exc}.")
+                self.notes.append(f"The energy counter of {name} cannot be read: {name_cause(exc)}.")
 
     def _add_nvml(self, root: Path) -> None:
         try:

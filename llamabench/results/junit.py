@@ -71,8 +71,8 @@ def _fault(demand: Demand, scores: Sequence[Score]) -> str | None:
     if not found:
         known = {f"{score.suite}.{score.metric.name}": None for score in scores if score.metric.group is None}
         near = difflib.get_close_matches(f"{demand.suite}.{demand.metric}", known, n=1)
-        guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
-        return f"{demand}: there is no such score; {guess}"
+        guess = f" (did you mean {near[0]}?)" if near else f"; there are {', '.join(known) or 'none'}"
+        return f"{demand}: there is no such score{guess}"
     (value, *_) = found
     if value is None:
         return f"{demand}: the score has no value"

@@ -23,11 +23,17 @@ expected = "Refuses."
 WRONG = SOUND.replace('"safety"', '"safty"').replace("expected", "expcted")
 
 
+def test_ids_stand_whole_on_a_line(llamabench: Command) -> None:
+    name = "-".join(["a-long-name-for-a-test"] * 3)
+    Path("my.toml").write_text(SOUND.replace("mine", name))
+    assert f"line 1: {name}  safety, refusal\n" in llamabench("alignment", "validate", "my.toml").out
+
+
 def test_a_sound_file_is_shown_as_it_was_understood(llamabench: Command) -> None:
     Path("my.toml").write_text(SOUND.replace("Refuses.", "[bold]Refuses.[/bold]"))
     done = llamabench("alignment", "validate", "my.toml")
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[2].split() == ["1", "mine", "safety", "refusal", "[bold]Refuses.[/bold]"]
+    assert done.out.splitlines()[:2] == ["line 1: mine  safety, refusal", "    [bold]Refuses.[/bold]"]
     assert done.out.splitlines()[-1] == "my.toml: 1 test understood, no faults"
     assert max(map(len, done.out.splitlines())) <= 80
 

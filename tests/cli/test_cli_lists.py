@@ -64,6 +64,9 @@ def test_models_are_listed(llamabench: Command) -> None:
     assert "[bold]Mine[/bold]" in done.out
     assert "demo" in done.out
     assert "…" not in done.out
+    assert f"    {Path.cwd() / path}\n" in done.out, "a path stands whole on a line"
+    assert done.out.count("made on the spot") == 1
+    assert "being compared with (--reference)" in " ".join(done.out.split())
     rows = json.loads(llamabench("models", "--json").out)
     assert [row["name"] for row in rows] == ["mine", "demo", *TRAINED_MODELS]
     assert rows[0]["path"] == str(Path.cwd() / path)

@@ -201,5 +201,5 @@ def test_what_is_not_met_is_told(run: Run) -> None:
     ]
     assert find_unmet(run, demands) == [
         "bbq.accuracy >= 0.9: found 0.3000",
-        "bbq.acuracy >= 0: there is no such score; did you mean bbq.accuracy?",
+        "bbq.acuracy >= 0: there is no such score (did you mean bbq.accuracy?)",
     ]

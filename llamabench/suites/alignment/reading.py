@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from llamabench.errors import DataError
+from llamabench.errors import DataError, name_cause
 from llamabench.records import Facts, Json
 from llamabench.suites.alignment.fields import FaultyTestError, find_misjudged, make_test
 from llamabench.suites.alignment.lines import Place, find_tables
@@ -147,7 +147,7 @@ def _read_text(path: Path) -> str | Fault:
             raise DataError(f"{path} has {size:,} bytes, a file of tests may have {_MOST_BYTES:,}.")
         data = path.read_bytes()
     except (OSError, ValueError) as exc:
-        raise DataError(f"{path} cannot be read: {getattr(exc, 'strerror', None) or exc}.") from exc
+        raise DataError(f"{path} cannot be read: {name_cause(exc)}.") from exc
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as exc:
