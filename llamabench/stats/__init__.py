@@ -9,6 +9,7 @@ from llamabench.stats.intervals import (
     mean_of_means_interval,
     percentile_interval,
     resample_cluster_sums,
+    spread_interval,
     wilson_interval,
 )
 from llamabench.stats.multiplicity import adjust_by_holm
@@ -43,5 +44,6 @@ __all__ = [
     "percentile_interval",
     "power_of_difference",
     "resample_cluster_sums",
+    "spread_interval",
     "wilson_interval",
 ]

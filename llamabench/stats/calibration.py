@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from llamabench.stats.intervals import FloatArray
 
 
 class ConfidenceBin(NamedTuple):

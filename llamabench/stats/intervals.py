@@ -196,16 +196,31 @@ def percentile_interval(resampled: FloatArray, method: str, confidence: float = 
         confidence: Coverage, between 0 and 1.
 
     Returns:
-        The ends; none when more than 5 % of the resamples are not defined, or when none differs from another.
+        The ends; none when more than 5 % of the resamples are not defined.
     """
     is_defined = np.isfinite(resampled)
     if is_defined.mean() < 1 - _MAX_UNDEFINED:
         return Interval(None, None, f"none: not defined in {1 - is_defined.mean():.0%} of the resamples")
-    if np.ptp(resampled[is_defined]) == 0:
-        return Interval(None, None, "none: all resamples are equal")
     tail = (1 - confidence) / 2
     low, high = np.quantile(resampled[is_defined], [tail, 1 - tail])
     return Interval(float(low), float(high), method)
+
+
+def spread_interval(resampled: FloatArray, method: str, confidence: float = 0.95) -> Interval:
+    """Takes the percentile interval of a statistic, where its resamples tell how much it varies.
+
+    Args:
+        resampled: The statistic of each resample, shape `(n_resamples,)`; NaN where it is not defined.
+        method: How the resamples were made.
+        confidence: Coverage, between 0 and 1.
+
+    Returns:
+        The ends; none where `percentile_interval` has none, or when no resample differs from another.
+    """
+    interval = percentile_interval(resampled, method, confidence)
+    if interval.low is not None and np.ptp(resampled[np.isfinite(resampled)]) == 0:
+        return Interval(None, None, "none: all resamples are equal")
+    return interval
 
 
 def cluster_bootstrap_interval(
@@ -237,7 +252,7 @@ def cluster_bootstrap_interval(
         return Interval(None, None, "none: fewer than 2 clusters")
     totals = resample_cluster_sums(sums, rng, n_resamples)
     method = f"percentile cluster bootstrap over {n_clusters} clusters, {n_resamples} resamples"
-    return percentile_interval(statistic(totals), method, confidence)
+    return spread_interval(statistic(totals), method, confidence)
 
 
 def mean_of_means_interval(

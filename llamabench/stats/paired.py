@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from llamabench.stats.intervals import FloatArray, Interval, percentile_interval
+from llamabench.stats.intervals import FloatArray, Interval, spread_interval
 
 PairedStatistic = Callable[[FloatArray], FloatArray]
 """Turns totals of shape `(m, n_strata, k)` into numbers of shape `(m,)`, NaN where there is none."""
@@ -223,13 +223,13 @@ def _make_interval(pairs: _Pairs, influence: Sequence[FloatArray] | None, rng: n
         return Interval(pairs.difference - reach, pairs.difference + reach, f"normal, jackknife over {clusters}")
     drawn, how = pairs.resample(rng), f"paired bootstrap over {clusters}, {N_RESAMPLES:,} resamples"
     if not np.isfinite(drawn).all():
-        return percentile_interval(drawn, f"percentile {how}", CONFIDENCE)
+        return spread_interval(drawn, f"percentile {how}", CONFIDENCE)
     if np.ptp(drawn) <= _EQUAL:
         return Interval(None, None, "none: the difference is the same in all resamples")
     # a difference met exactly counts half on either side, as `scipy.stats.bootstrap` has it
     below = float(np.mean(drawn < pairs.difference - _EQUAL) + np.mean(drawn <= pairs.difference + _EQUAL)) / 2
     if not 0 < below < 1:
-        return percentile_interval(drawn, f"percentile {how}", CONFIDENCE)
+        return spread_interval(drawn, f"percentile {how}", CONFIDENCE)
     low, high = np.quantile(drawn, _bca_tails(normal.inv_cdf(below), _acceleration(influence)))
     return Interval(float(low), float(high), f"BCa {how}")
 

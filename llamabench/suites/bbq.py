@@ -31,8 +31,8 @@ from llamabench.stats import (
     Interval,
     cluster_bootstrap_interval,
     cluster_wilson_interval,
-    percentile_interval,
     resample_cluster_sums,
+    spread_interval,
 )
 from llamabench.suites.base import (
     MeanMetric,
@@ -349,7 +349,7 @@ def _mean_metric(
         means = np.mean([score_counts(name, resampled[label]) for label in used], axis=0)
         n_templates = sum(len(_with_items(groups[label], _columns_of(name))) for label in used)
         method = f"{how}; percentile cluster bootstrap over {n_templates} templates, {len(means)} resamples"
-        interval = percentile_interval(means, method)
+        interval = spread_interval(means, method)
     else:
         interval = Interval(None, None, f"{how}; no interval: a group has fewer than 2 templates")
     if interval.low is None and name.startswith("accuracy"):

@@ -97,10 +97,7 @@ def gap_interval(gap: Gap, what: str, confidence: float = 0.95) -> Interval:
 
 def chance_interval(gap: Gap, what: str) -> Interval:
     """Where 95 % of the gaps by chance lie."""
-    method = f"entities dealt at random, {len(gap.by_chance)} times; {what}"
-    if np.ptp(gap.by_chance) == 0:
-        return Interval(float(gap.by_chance[0]), float(gap.by_chance[0]), method)
-    return percentile_interval(gap.by_chance, method)
+    return percentile_interval(gap.by_chance, f"entities dealt at random, {len(gap.by_chance)} times; {what}")
 
 
 def _share(sums: FloatArray) -> FloatArray:
